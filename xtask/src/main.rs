@@ -1,0 +1,65 @@
+//! `cargo xtask <command>`: the checks of this repository, the same ones on a laptop and in CI.
+//!
+//! - Every command works from any directory inside the repository.
+//! - A command that found something wrong exits with a non-zero code.
+//! - This file only dispatches: each command is a file of its own, and `ci` is every step in order.
+
+use std::env;
+use std::process::ExitCode;
+
+use crate::repo::{Repo, Result};
+
+mod ci;
+mod clippy;
+mod doc;
+mod fmt;
+mod layers;
+mod repo;
+mod test;
+mod tidy;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  fmt           check the formatting
+  clippy        lint every target, warnings are errors
+  test [ARGS]   run all tests, then the doctests; ARGS go to the test runner
+  doc           build the documentation, warnings are errors
+  layers        check which crate depends on which
+  tidy          check the text of sources and documents
+  ci            all of the above, in this order, up to the first failure
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result {
+    let (command, rest) = match args {
+        [] => ("help", args),
+        [command, rest @ ..] => (command.as_str(), rest),
+    };
+    match (command, rest) {
+        ("help" | "--help" | "-h", _) => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        ("test", runner_args) => test::run(&Repo::open()?, runner_args),
+        ("ci", []) => ci::run(&Repo::open()?),
+        (name, []) => step(name),
+        (name, [extra, ..]) => Err(format!("`{name}` takes no argument `{extra}`\n{USAGE}").into()),
+    }
+}
+
+fn step(name: &str) -> Result {
+    let unknown = || format!("no command `{name}`\n{USAGE}");
+    let (_, run) = ci::STEPS.iter().find(|(step, _)| *step == name).ok_or_else(unknown)?;
+    run(&Repo::open()?)
+}

@@ -1,0 +1,71 @@
+//! The repository that the commands work on.
+//!
+//! - Paths are relative to its root, wherever the command was started.
+//! - Child cargos are the cargo that built `xtask`, so one run uses one toolchain.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use xshell::{Cmd, Shell};
+
+/// What a command ends with; the error is shown to a person and has no other reader.
+pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+pub(crate) struct Repo {
+    shell: Shell,
+    cargo: OsString,
+    root: PathBuf,
+}
+
+impl Repo {
+    pub(crate) fn open() -> Result<Self> {
+        let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = manifest_dir.parent().ok_or("xtask has no parent folder")?;
+        let shell = Shell::new()?;
+        shell.change_dir(root);
+        Ok(Self {
+            shell,
+            cargo: env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()),
+            root: root.to_owned(),
+        })
+    }
+
+    /// A cargo call at the root; `line` is split at spaces.
+    pub(crate) fn cargo(&self, line: &str) -> Cmd<'_> {
+        self.shell.cmd(&self.cargo).args(line.split(' '))
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The text of a file, `None` when there is no such file.
+    pub(crate) fn read(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.root.join(path)).ok()
+    }
+}
+
+/// Ends a check: one line when nothing was found, else every finding and an error.
+pub(crate) fn conclude(check: &str, looked_at: &str, findings: &[String]) -> Result {
+    if findings.is_empty() {
+        println!("{check}: ok, {looked_at}");
+        return Ok(());
+    }
+    for finding in findings {
+        eprintln!("{check}: {finding}");
+    }
+    Err(format!("{check} found {} to fix", findings.len()).into())
+}
+
+/// Exactly one finding, with each of these words in it; none when there are no words.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn check(findings: &[String], words: &[&str]) {
+    let expected = usize::from(!words.is_empty());
+    assert_eq!(findings.len(), expected, "{findings:?}");
+    for word in words {
+        assert!(findings[0].contains(word), "no {word:?} in {findings:?}");
+    }
+}

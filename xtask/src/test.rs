@@ -1,0 +1,34 @@
+//! `cargo xtask test [ARGS...]`: all tests, then the doctests, which nextest does not run.
+//!
+//! - The doctests run even when a test failed: one run tells everything.
+//! - Red when either part is red.
+//! - When all is green the last lines are the runners' own summaries.
+
+use crate::repo::{Repo, Result};
+
+const NEXTEST: &str = "nextest run --workspace --all-features";
+const CARGO_TEST: &str = "test --workspace --all-features --all-targets";
+const DOCTESTS: &str = "test --workspace --all-features --doc";
+
+pub(crate) fn run(repo: &Repo, args: &[String]) -> Result {
+    let (runner, line) = runner(repo);
+    println!("tests run under {runner}");
+    let tests = repo.cargo(line).args(args).run();
+    let doctests = repo.cargo(DOCTESTS).run();
+    match (tests, doctests) {
+        (Ok(()), Ok(())) => Ok(()),
+        (Err(_), Ok(())) => Err(format!("the tests failed under {runner}").into()),
+        (Ok(()), Err(_)) => Err("the doctests failed".into()),
+        (Err(_), Err(_)) => {
+            Err(format!("the tests failed under {runner}, the doctests too").into())
+        }
+    }
+}
+
+fn runner(repo: &Repo) -> (&'static str, &'static str) {
+    let version = repo.cargo("nextest --version").quiet().ignore_stderr();
+    match version.read() {
+        Ok(_) => ("cargo nextest", NEXTEST),
+        Err(_) => ("cargo test (cargo nextest is not installed)", CARGO_TEST),
+    }
+}
