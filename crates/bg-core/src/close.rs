@@ -1,0 +1,42 @@
+//! Closing a scope: one deadline for everything below it, and an honest report.
+
+use std::time::Duration;
+
+use crate::id::TaskId;
+use crate::outcome::Finished;
+use crate::scope::ScopeCell;
+use crate::shared::with_weak;
+use crate::sync::Arc;
+use crate::wait::Watch;
+
+/// How long aborted futures get to run their destructors.
+const LAST: Duration = Duration::from_secs(1);
+
+/// What became of the tasks below a scope that was closed.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct CloseReport {
+    /// Those that were live and have ended, in order of their ending.
+    pub ended: Vec<Arc<Finished>>,
+    /// Those that would not end: a future in a busy loop cannot be aborted.
+    pub unresponsive: Vec<TaskId>,
+}
+
+pub(crate) async fn close(cell: &ScopeCell, grace: Duration) -> CloseReport {
+    let closing =
+        with_weak(&cell.shared, |machine, fx, now| machine.close_scope(cell.key, grace, now, fx));
+    let Some((live, wait)) = closing else { return CloseReport::default() };
+    let mut watch = Watch::new(&cell.shared, wait);
+    if !watch.settle(grace).await {
+        for id in &live {
+            with_weak(&cell.shared, |m, fx, now| m.force(cell.key.task(id.number()), now, fx));
+        }
+        watch.settle(LAST).await;
+    }
+    let Some(seen) = watch.end() else {
+        // The registry went away meanwhile, and what became of them with it.
+        return CloseReport { ended: Vec::new(), unresponsive: live };
+    };
+    let unresponsive = seen.pending.into_iter().map(|(snapshot, _)| snapshot.id).collect();
+    CloseReport { ended: seen.ended, unresponsive }
+}

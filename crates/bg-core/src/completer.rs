@@ -1,0 +1,50 @@
+//! Work that is done elsewhere.
+
+use tokio::task::AbortHandle;
+
+use crate::context::TaskContext;
+use crate::machine::Ending;
+use crate::outcome::{Reason, TaskResult};
+
+/// The other end of a task that was [registered](crate::Scope::register): whoever holds it reports
+/// and completes.
+///
+/// Dropping it ends the task as cancelled, with [`Reason::CompleterDropped`]. When the task is
+/// stopped and nobody asked for its token, it ends at once and a later completion is ignored.
+#[derive(Debug)]
+#[must_use = "dropping a completer ends its task as cancelled"]
+pub struct Completer {
+    context: TaskContext,
+    completed: bool,
+}
+
+impl Completer {
+    pub(crate) fn new(context: TaskContext) -> Self {
+        Self { context, completed: false }
+    }
+
+    /// Returns the task's handle to itself, for steps, traces, output, children and its token.
+    pub fn context(&self) -> &TaskContext {
+        &self.context
+    }
+
+    /// Binds a task of tokio's to this one: it is aborted when a stop is not heeded, and with the
+    /// registry; at once if either came first.
+    pub fn bind(&self, handle: AbortHandle) {
+        self.context.attach(handle);
+    }
+
+    /// Ends the task. When this returns, its outcome can be claimed. Ignored if the task has ended.
+    pub fn complete(mut self, result: TaskResult) {
+        self.completed = true;
+        self.context.finish(Ending::Returned(result));
+    }
+}
+
+impl Drop for Completer {
+    fn drop(&mut self) {
+        if !self.completed {
+            self.context.finish(Ending::Dropped(Reason::CompleterDropped));
+        }
+    }
+}

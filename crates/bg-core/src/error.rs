@@ -1,0 +1,93 @@
+//! Errors, one enum for each boundary. Messages are fragments that fit "could not ...: {error}".
+
+use crate::claim::Delivered;
+use crate::id::{Kind, ParseIdError, TaskId, TaskRef};
+use crate::status::Status;
+
+/// A task could not be started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The registry is gone, or the scope is closed, cancelled or ended.
+    #[error("the scope is closed")]
+    Closed,
+    /// The kind was not registered with the registry.
+    #[error("the kind \"{0}\" is not registered")]
+    UnknownKind(Kind),
+    /// The caller is not inside a tokio runtime.
+    #[error("there is no tokio runtime here")]
+    NoRuntime,
+    /// The root has used up its numbers.
+    #[error("the root has no task number left")]
+    NumbersExhausted,
+}
+
+/// A task cannot be touched by this caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// There is no such task in this root, or it is not kept any more.
+    #[error("no background task with id {0}")]
+    NotFound(DisplayRef),
+    /// The task belongs to another scope of this root.
+    #[error("task {0} is not owned by this caller")]
+    Forbidden(DisplayRef),
+    /// The registry is gone.
+    #[error("the registry is closed")]
+    Closed,
+}
+
+impl TaskError {
+    pub(crate) fn not_found(task: impl Into<TaskRef>) -> Self {
+        Self::NotFound(DisplayRef(task.into()))
+    }
+
+    pub(crate) fn forbidden(task: impl Into<TaskRef>) -> Self {
+        Self::Forbidden(DisplayRef(task.into()))
+    }
+}
+
+/// Shows a [`TaskRef`] the way it was meant: `agent:7`, or `7`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DisplayRef(TaskRef);
+
+impl std::fmt::Display for DisplayRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.kind() {
+            Some(kind) => write!(f, "{kind}:{}", self.0.number()),
+            None => write!(f, "{}", self.0.number()),
+        }
+    }
+}
+
+/// A text does not name a task of this caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// It is not a task id.
+    #[error(transparent)]
+    Malformed(#[from] ParseIdError),
+    /// It is one, but not one of this caller's.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+}
+
+/// An outcome could not be claimed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClaimError {
+    /// The task cannot be touched by this caller.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The task has not ended.
+    #[error("task {id} is {status}")]
+    NotEnded {
+        /// The task.
+        id: TaskId,
+        /// What it is doing.
+        status: Status,
+    },
+    /// Another holder has the outcome, or had it and acknowledged it. It can still be read.
+    #[error("the outcome of task {} is delivered already", .0.finished.id)]
+    Delivered(Delivered),
+}

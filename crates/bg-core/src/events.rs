@@ -1,0 +1,162 @@
+//! The numbered stream of everything that happens in a registry.
+//!
+//! # Invariants
+//!
+//! 1. `ring` holds the events numbered `[next - ring.len(), next)`.
+//! 2. Nothing is kept while nobody listens, so a host without subscribers pays one comparison.
+//! 3. Publishing does not wait: the oldest event makes room, and a subscriber that had not read
+//!    it is told how many it missed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::task::Waker;
+
+use serde::Serialize;
+
+use crate::id::TaskId;
+use crate::machine::RootId;
+use crate::status::Status;
+
+/// Something that happened to a task.
+///
+/// # Examples
+///
+/// It serializes flat: `{"seq":9,"root":1,"task":"agent:7","event":"status","status":"running","step":3}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Event {
+    /// Its number. A subscriber sees numbers without a gap, or is told of the gap.
+    pub seq: u64,
+    /// The number of the root, from 1.
+    pub root: u64,
+    /// The task.
+    pub task: TaskId,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: EventKind,
+}
+
+/// What happened to a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// It was started or registered.
+    Spawned {
+        /// The short name that the task was given.
+        label: String,
+        /// The task that owns it; `None` for one of the root's own.
+        owner: Option<TaskId>,
+    },
+    /// Its status changed.
+    Status(Status),
+    /// It traced a line.
+    Trace {
+        /// The line.
+        line: String,
+    },
+    /// A stop was requested.
+    CancelRequested,
+    /// Its outcome was claimed.
+    Claimed,
+    /// A claim was given back.
+    GivenBack,
+    /// Its outcome was acknowledged.
+    Acked,
+}
+
+/// Events were published faster than they were read, and this many were dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} events were missed")]
+pub struct Lagged(pub u64);
+
+/// What a subscriber finds: an event, a gap, or nothing yet.
+pub(crate) enum Read {
+    Event(Event),
+    Lagged(u64),
+    Empty,
+}
+
+pub(crate) struct EventRing {
+    ring: VecDeque<Event>,
+    next: u64,
+    cap: usize,
+    subscribers: BTreeMap<u64, Subscriber>,
+    next_subscriber: u64,
+}
+
+struct Subscriber {
+    at: u64,
+    waker: Option<Waker>,
+}
+
+impl EventRing {
+    pub(crate) fn new(cap: usize) -> Self {
+        Self {
+            ring: VecDeque::new(),
+            next: 0,
+            cap: cap.max(1),
+            subscribers: BTreeMap::new(),
+            next_subscriber: 0,
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self) -> u64 {
+        let key = self.next_subscriber;
+        self.next_subscriber += 1;
+        self.subscribers.insert(key, Subscriber { at: self.next, waker: None });
+        key
+    }
+
+    /// Returns the waker that was left behind, to be dropped outside the lock.
+    pub(crate) fn unsubscribe(&mut self, key: u64) -> Option<Waker> {
+        let waker = self.subscribers.remove(&key)?.waker;
+        if self.subscribers.is_empty() {
+            self.ring.clear();
+        }
+        waker
+    }
+
+    pub(crate) fn publish(
+        &mut self,
+        root: RootId,
+        task: TaskId,
+        wakers: &mut Vec<Waker>,
+        what: impl FnOnce() -> EventKind,
+    ) {
+        if self.subscribers.is_empty() {
+            return;
+        }
+        if self.ring.len() == self.cap {
+            self.ring.pop_front();
+        }
+        self.ring.push_back(Event { seq: self.next, root: root.0, task, what: what() });
+        self.next += 1;
+        wakers.extend(self.subscribers.values_mut().filter_map(|s| s.waker.take()));
+    }
+
+    /// Takes the wakers of all subscribers, when nothing more will come.
+    pub(crate) fn close(&mut self, wakers: &mut Vec<Waker>) {
+        wakers.extend(self.subscribers.values_mut().filter_map(|s| s.waker.take()));
+    }
+
+    /// Reads the next event; on [`Read::Empty`] the waker is kept and the old one given back.
+    pub(crate) fn read(&mut self, key: u64, waker: Waker) -> (Read, Option<Waker>) {
+        let oldest = self.next - self.ring.len() as u64;
+        let Some(subscriber) = self.subscribers.get_mut(&key) else {
+            return (Read::Empty, Some(waker));
+        };
+        if subscriber.at < oldest {
+            let missed = oldest - subscriber.at;
+            subscriber.at = oldest;
+            return (Read::Lagged(missed), Some(waker));
+        }
+        let index = usize::try_from(subscriber.at - oldest).unwrap_or(usize::MAX);
+        match self.ring.get(index) {
+            Some(event) => {
+                subscriber.at += 1;
+                (Read::Event(event.clone()), Some(waker))
+            }
+            None => (Read::Empty, subscriber.waker.replace(waker)),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Why a task did not complete.
+
+use std::error::Error;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::output::Output;
+use crate::text;
+
+/// The error of a task: what went wrong, its causes, and what had been reached.
+///
+/// Every error converts into it with its chain of sources, so `?` works in the closure of
+/// [`Scope::spawn`](crate::Scope::spawn). For that reason it is not an [`Error`] itself.
+///
+/// # Examples
+///
+/// ```
+/// use bg_core::Failure;
+///
+/// let failure: Failure = "x".parse::<u8>().unwrap_err().into();
+/// assert_eq!(failure.to_string(), "invalid digit found in string");
+/// assert_eq!(Failure::new("no tests found").message, "no tests found");
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Failure {
+    /// What went wrong.
+    pub message: String,
+    /// The causes, the nearest first. At most 16 are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+    /// What had been reached before, usage and artifacts with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<Box<Output>>,
+}
+
+impl Failure {
+    const MAX_CAUSES: usize = 16;
+
+    /// Makes a failure from a message.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), causes: Vec::new(), partial: None }
+    }
+
+    /// Adds what had been reached.
+    pub fn with_partial(mut self, partial: Output) -> Self {
+        self.partial = Some(Box::new(partial));
+        self
+    }
+}
+
+impl<E: Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let causes = std::iter::successors(error.source(), |&cause| cause.source())
+            .take(Self::MAX_CAUSES)
+            .map(ToString::to_string)
+            .collect();
+        Self { causes, ..Self::new(error.to_string()) }
+    }
+}
+
+/// Shows the message and its causes: `message: cause: cause`.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.causes.iter().try_for_each(|cause| write!(f, ": {cause}"))
+    }
+}
+
+/// What a panic said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PanicReport {
+    /// The message, cut at [`PanicReport::MAX_MESSAGE_BYTES`].
+    pub message: String,
+}
+
+impl PanicReport {
+    /// Longest message that is kept, in bytes.
+    pub const MAX_MESSAGE_BYTES: usize = 4096;
+
+    /// Reads the payload of a panic that was caught.
+    pub(crate) fn of(payload: &(dyn std::any::Any + Send)) -> Self {
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("a panic whose payload is not text");
+        Self { message: text::prefix(message, Self::MAX_MESSAGE_BYTES).to_owned() }
+    }
+}

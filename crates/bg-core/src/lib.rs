@@ -1,0 +1,109 @@
+//! The registry of background work: one table, one id space, one state machine.
+//!
+//! A host that runs language-model agents starts work that it does not wait for. This crate keeps
+//! track of it, stops it, and hands every result back to the one who asked for it.
+//!
+//! # What it guarantees
+//!
+//! - A task reaches one [`Outcome`], whatever it does: return, error, panic, abort, a dropped
+//!   completer.
+//! - An outcome is delivered to one holder. Waiting only observes; a [`Claim`] that is dropped
+//!   gives its outcome back in its place.
+//! - Status and outcome change together: whoever sees a terminal status can have the outcome.
+//! - Nothing of a user's runs under the registry's lock.
+//! - Another root's task is indistinguishable from one that never existed.
+//!
+//! # What it does not
+//!
+//! - A future in a busy loop cannot be stopped, only reported ([`CloseReport::unresponsive`]).
+//! - Nothing survives the host process: the registry lives in memory.
+//! - With `panic = "abort"` a panic is the end of the host, not an outcome.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use bg_core::{Outcome, Output, Registry, Task};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let registry = Registry::new();
+//! let root = registry.root_scope();
+//! let id = root.spawn(Task::agent("explore", "find all tests"), |cx| async move {
+//!     cx.step(1);
+//!     let child = cx.scope().spawn(Task::new("count", "lines"), |_| async {
+//!         Ok(Output::text("42"))
+//!     })?;
+//!     let lines = cx.scope().wait([child]).await?;
+//!     let text = lines.ended[0].outcome.output().map(|output| output.text.clone());
+//!     Ok(Output::text(format!("{} lines", text.unwrap_or_default())))
+//! })?;
+//! for done in root.wait([id]).timeout(Duration::from_secs(30)).await?.ended {
+//!     assert_eq!(done.outcome, Outcome::Completed(Output::text("42 lines")));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Theory of operation
+//!
+//! A plain machine (`machine/`) holds every record. It takes the time as an argument and writes
+//! what a change leads to (wakers, aborts, tokens, drops) into a list of effects. A thin shell
+//! (`shared.rs`) puts it behind one lock and runs the effects after the lock is released. Every
+//! other handle is a key into the machine and a weak reference to the shell.
+//!
+//! A spawned future is wrapped so that its destructor runs first and its outcome is recorded
+//! second, under `catch_unwind` throughout. An ended record sits in its scope's inbox until it is
+//! claimed, is held by one claim until it is acknowledged, and is then kept for reading until
+//! newer ones push it out.
+
+mod claim;
+mod close;
+mod completer;
+mod context;
+mod effects;
+mod error;
+mod events;
+mod failure;
+mod future;
+mod id;
+mod log;
+mod machine;
+mod outcome;
+mod output;
+mod registry;
+mod scope;
+mod shared;
+mod status;
+mod subscribe;
+mod sync;
+mod task;
+pub mod text;
+mod wait;
+
+// The owner, and the capabilities it hands out.
+pub use completer::Completer;
+pub use context::TaskContext;
+pub use registry::{Registry, RegistryBuilder};
+pub use scope::Scope;
+// Tasks and their ids.
+pub use id::{InvalidKind, Kind, MAX_ID_BYTES, MAX_KIND_BYTES, ParseIdError, TaskId, TaskRef};
+pub use status::Status;
+pub use task::{Snapshot, Task};
+// How they end.
+pub use failure::{Failure, PanicReport};
+pub use outcome::{Cancellation, Finished, Outcome, Reason, TaskResult, Unclaimed};
+pub use output::{Artifact, Exit, Output, Usage};
+// How that is delivered.
+pub use claim::{Claim, Delivered, Drain, Inbox, Next};
+pub use machine::WaitFor;
+pub use wait::{Wait, Waited};
+// Stopping.
+pub use close::CloseReport;
+pub use machine::CancelOutcome;
+// Watching.
+pub use events::{Event, EventKind, Lagged};
+pub use log::{Chunk, LogCaps, OutputLog, Stream};
+pub use subscribe::Events;
+// Errors.
+pub use error::{ClaimError, DisplayRef, ResolveError, SpawnError, TaskError};

@@ -1,0 +1,169 @@
+//! How a task ended: the terminal truth, and everything that is delivered with it.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, PanicReport};
+use crate::id::TaskId;
+use crate::log::OutputLog;
+use crate::output::Output;
+use crate::status::Status;
+
+/// What a task's future returns.
+pub type TaskResult = Result<Output, Failure>;
+
+/// How a task ended.
+///
+/// When its token had fired, `Ok` is still [`Completed`](Outcome::Completed) and `Err` is
+/// [`Cancelled`](Outcome::Cancelled) with the error kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It returned an output.
+    Completed(Output),
+    /// It returned an error.
+    Failed(Failure),
+    /// It was stopped.
+    Cancelled(Cancellation),
+    /// It panicked.
+    Panicked(PanicReport),
+    /// The host died under it.
+    Lost,
+}
+
+impl Outcome {
+    /// Returns the status that belongs to it.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Completed(_) => Status::Completed,
+            Self::Failed(_) => Status::Failed,
+            Self::Cancelled(_) => Status::Cancelled,
+            Self::Panicked(_) => Status::Panicked,
+            Self::Lost => Status::Lost,
+        }
+    }
+
+    /// Returns whether it completed, and with exit code 0 if it is that of a process.
+    pub fn is_success(&self) -> bool {
+        match self {
+            Self::Completed(output) => output.exit.is_none_or(crate::Exit::success),
+            _ => false,
+        }
+    }
+
+    /// Returns the output, or the part of it that had been reached.
+    pub fn output(&self) -> Option<&Output> {
+        match self {
+            Self::Completed(output) => Some(output),
+            _ => self.failure()?.partial.as_deref(),
+        }
+    }
+
+    /// Returns the error, also that of a task which was stopped.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            Self::Cancelled(cancellation) => cancellation.error.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Says in words why there is no complete output; `None` for a completed task.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Completed(_) => None,
+            Self::Failed(failure) => Some(failure.to_string()),
+            Self::Cancelled(cancellation) => Some(cancellation.reason.to_string()),
+            Self::Panicked(report) => Some(format!("panicked: {}", report.message)),
+            Self::Lost => Some("the host died under it".to_owned()),
+        }
+    }
+}
+
+/// A stop, and the error that the task returned because of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Cancellation {
+    /// Why it was stopped.
+    pub reason: Reason,
+    /// What it returned, if it got to return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+}
+
+/// Why a task was stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// Somebody asked for it, in these words.
+    Requested(String),
+    /// The task that owns it ended.
+    OwnerEnded,
+    /// The scope or the registry was closed.
+    Closed,
+    /// The holder of its completer dropped it.
+    CompleterDropped,
+    /// Its future was dropped by somebody else, for example by the end of the runtime.
+    Aborted,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requested(words) => words,
+            Self::OwnerEnded => "the task that owns it ended",
+            Self::Closed => "its scope was closed",
+            Self::CompleterDropped => "its completer was dropped",
+            Self::Aborted => "its future was dropped",
+        })
+    }
+}
+
+/// A task that has ended: what was asked, how it ended, and what it left.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Finished {
+    /// The id.
+    pub id: TaskId,
+    /// The short name that the task was given.
+    pub label: String,
+    /// What it was asked to do.
+    pub prompt: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The last step that it reported.
+    pub steps: u32,
+    /// The lines that it traced: at most [`Finished::MAX_TRACE_LINES`], then one marker.
+    pub trace: Vec<String>,
+    /// From spawn to end.
+    pub elapsed: Duration,
+    /// The ended children whose outcomes nobody had claimed, in order of completion.
+    pub unclaimed: Vec<Unclaimed>,
+    /// What it wrote, if it wrote anything.
+    pub log: Option<OutputLog>,
+}
+
+impl Finished {
+    /// Most trace lines that are kept; one marker follows when there were more.
+    pub const MAX_TRACE_LINES: usize = 256;
+
+    /// Returns the terminal status.
+    pub fn status(&self) -> Status {
+        self.outcome.status()
+    }
+}
+
+/// A child that ended without anybody claiming its outcome before its owner ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Unclaimed {
+    /// The child.
+    pub id: TaskId,
+    /// How it ended.
+    #[serde(flatten)]
+    pub status: Status,
+}

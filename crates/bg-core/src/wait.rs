@@ -1,0 +1,150 @@
+//! Waits.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::{Sleep, sleep};
+
+use crate::error::TaskError;
+use crate::id::TaskId;
+use crate::machine::{Seen, WaitFor};
+use crate::outcome::Finished;
+use crate::scope::{Scope, measure};
+use crate::shared::{Shared, with_weak};
+use crate::sync::{Arc, Weak};
+use crate::task::Snapshot;
+
+/// Waits for tasks; made by [`Scope::wait`](crate::Scope::wait).
+///
+/// # Errors
+///
+/// [`TaskError`] if one of the tasks is not this caller's, or when the registry goes away.
+///
+/// # Cancel safety
+///
+/// Safe: a wait changes nothing that it observes, so dropping it at any poll loses nothing.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Wait {
+    scope: Scope,
+    ids: Vec<TaskId>,
+    mode: WaitFor,
+    timeout: Option<Duration>,
+    sleep: Option<Pin<Box<Sleep>>>,
+    watch: Option<Watch>,
+}
+
+/// What a wait saw.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Waited {
+    /// Those that have ended, in order of their ending.
+    pub ended: Vec<Arc<Finished>>,
+    /// Those that have not, by number.
+    pub pending: Vec<Snapshot>,
+    /// Whether the time was over before what was waited for had happened.
+    pub timed_out: bool,
+}
+
+impl Wait {
+    pub(crate) fn new(scope: Scope, ids: Vec<TaskId>) -> Self {
+        Self { scope, ids, mode: WaitFor::All, timeout: None, sleep: None, watch: None }
+    }
+
+    /// Sets when the wait is over; all of them by default.
+    pub fn until(mut self, mode: WaitFor) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Bounds the wait. Time counts from the first poll.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    fn begin(&mut self) -> Result<(), TaskError> {
+        let cell = self.scope.cell();
+        let begun = with_weak(&cell.shared, |machine, _, _| {
+            machine.begin_wait(cell.key, &self.ids, self.mode)
+        });
+        self.watch = Some(Watch::new(&cell.shared, begun.ok_or(TaskError::Closed)??));
+        self.sleep = self.timeout.map(|timeout| Box::pin(sleep(timeout)));
+        Ok(())
+    }
+}
+
+impl Waited {
+    fn new(seen: Seen) -> Self {
+        let pending = seen.pending.into_iter().map(measure).collect();
+        Self { ended: seen.ended, pending, timed_out: !seen.over }
+    }
+}
+
+impl Future for Wait {
+    type Output = Result<Waited, TaskError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.watch.is_none() {
+            self.begin()?;
+        }
+        let Some(watch) = self.watch.as_mut() else { return Poll::Ready(Err(TaskError::Closed)) };
+        // What has ended counts even if the time is over as well.
+        match watch.poll(cx.waker().clone()) {
+            Poll::Ready(seen) => {
+                return Poll::Ready(seen.map(Waited::new).ok_or(TaskError::Closed));
+            }
+            Poll::Pending => {}
+        }
+        let Some(sleep) = self.sleep.as_mut() else { return Poll::Pending };
+        if sleep.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let seen = self.watch.as_mut().and_then(Watch::end);
+        Poll::Ready(seen.map(Waited::new).ok_or(TaskError::Closed))
+    }
+}
+
+/// A wait slot of the machine, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    shared: Weak<Shared>,
+    wait: u64,
+}
+
+impl Watch {
+    pub(crate) fn new(shared: &Weak<Shared>, wait: u64) -> Self {
+        Self { shared: shared.clone(), wait }
+    }
+
+    /// Returns what was seen once the wait is over; `None` when the registry is gone.
+    fn poll(&mut self, waker: Waker) -> Poll<Option<Seen>> {
+        with_weak(&self.shared, |machine, fx, now| machine.poll_wait(self.wait, waker, now, fx))
+            .unwrap_or(Poll::Ready(None))
+    }
+
+    /// Ends the wait, over or not; `None` when the registry is gone.
+    pub(crate) fn end(&mut self) -> Option<Seen> {
+        with_weak(&self.shared, |machine, fx, now| machine.end_wait(self.wait, now, fx)).flatten()
+    }
+
+    /// Waits until it is over, the time is, or the registry is gone; returns whether it is over.
+    pub(crate) async fn settle(&mut self, timeout: Duration) -> bool {
+        let over = std::future::poll_fn(|cx| self.peek(cx.waker().clone()));
+        tokio::time::timeout(timeout, over).await.is_ok()
+    }
+
+    fn peek(&mut self, waker: Waker) -> Poll<()> {
+        let over =
+            with_weak(&self.shared, |machine, fx, _| machine.watch_wait(self.wait, waker, fx));
+        if over.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        with_weak(&self.shared, |machine, fx, _| machine.forget_wait(self.wait, fx));
+    }
+}
