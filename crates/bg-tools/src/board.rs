@@ -1,0 +1,140 @@
+//! The task board: what the task tools are written against.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bg_core::{
+    CancelOutcome, Chunk, Claim, ClaimError, Finished, OutputLog, ResolveError, Scope, Snapshot,
+    Stream, TaskError, TaskId,
+};
+
+use crate::view::text_start;
+
+/// One caller's tasks, wherever they run. A [`Scope`] is the board of the tasks in this process.
+#[async_trait]
+pub trait TaskBoard: Send + Sync {
+    /// Reads what a model wrote as the id of one of the caller's tasks.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError`].
+    async fn resolve(&self, written: &str) -> Result<TaskId, ResolveError>;
+
+    /// Lists the live and undelivered tasks, by number.
+    async fn list(&self) -> Vec<Snapshot>;
+
+    /// Shows one task.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`].
+    async fn inspect(&self, id: TaskId) -> Result<Snapshot, TaskError>;
+
+    /// Waits for a task. Claims nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`].
+    async fn wait(&self, id: TaskId, timeout: Duration) -> Result<Seen, TaskError>;
+
+    /// Claims the outcome of a task.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimError`].
+    async fn claim(&self, id: TaskId) -> Result<Claim, ClaimError>;
+
+    /// Requests a stop.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`].
+    async fn cancel(&self, id: TaskId, reason: &str) -> Result<CancelOutcome, TaskError>;
+
+    /// Reads what a task wrote and, behind it, the text of its outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`].
+    async fn read(&self, id: TaskId, piece: Piece) -> Result<Chunk, TaskError>;
+}
+
+/// What a wait saw.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// The task has ended.
+    Ended(Arc<Finished>),
+    /// It has not, and the time is over.
+    TimedOut(Snapshot),
+}
+
+/// Which piece of an output to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The offset of the first byte.
+    pub from: u64,
+    /// Most bytes to read. With 0 the chunk says only what was omitted.
+    pub max: usize,
+    /// The stream; all of them if none is named.
+    pub stream: Option<Stream>,
+}
+
+#[async_trait]
+impl TaskBoard for Scope {
+    async fn resolve(&self, written: &str) -> Result<TaskId, ResolveError> {
+        Self::resolve(self, written)
+    }
+
+    async fn list(&self) -> Vec<Snapshot> {
+        self.snapshot()
+    }
+
+    async fn inspect(&self, id: TaskId) -> Result<Snapshot, TaskError> {
+        Self::inspect(self, id)
+    }
+
+    async fn wait(&self, id: TaskId, timeout: Duration) -> Result<Seen, TaskError> {
+        let waited = Self::wait(self, [id]).timeout(timeout).await?;
+        match waited.ended.into_iter().next() {
+            Some(finished) => Ok(Seen::Ended(finished)),
+            None => Self::inspect(self, id).map(Seen::TimedOut),
+        }
+    }
+
+    async fn claim(&self, id: TaskId) -> Result<Claim, ClaimError> {
+        Self::claim(self, id)
+    }
+
+    async fn cancel(&self, id: TaskId, reason: &str) -> Result<CancelOutcome, TaskError> {
+        Self::cancel(self, id, reason)
+    }
+
+    async fn read(&self, id: TaskId, piece: Piece) -> Result<Chunk, TaskError> {
+        // The outcome first: once there is one, the log does not grow any more.
+        let finished = self.outcome(id).ok();
+        let log = self.log(id)?;
+        Ok(read_output(log.as_ref(), finished.as_deref(), piece))
+    }
+}
+
+/// Reads from the log and the text of the outcome as if they were one: first the log.
+fn read_output(log: Option<&OutputLog>, finished: Option<&Finished>, piece: Piece) -> Chunk {
+    let Piece { from, max, stream } = piece;
+    let nothing = || Chunk::of_bytes(&[], 0, 0, true);
+    let mut chunk = log.map_or_else(nothing, |log| log.read(from, max, stream));
+    let text_start = finished.map_or(0, text_start);
+    // Of a task that has ended nothing more comes, also if nobody has closed its log.
+    chunk.eof = finished.is_some() && chunk.next == text_start;
+    let output = finished.and_then(|finished| finished.outcome.output());
+    let text = output.map_or("", |output| &output.text);
+    if text.is_empty() || stream == Some(Stream::Stderr) || chunk.next < text_start {
+        return chunk;
+    }
+    let from = from.saturating_sub(text_start);
+    let rest = Chunk::of_bytes(text.as_bytes(), from, max - chunk.bytes.len(), true);
+    chunk.bytes.extend(rest.bytes);
+    chunk.next = text_start + rest.next;
+    chunk.eof = rest.eof;
+    chunk
+}
