@@ -1,0 +1,146 @@
+//! The `Bash` tool.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bg_core::{Exit, Finished, TaskId, text};
+use bg_tools::{
+    Foreground, Foregrounded, LogView, SecsArg, Tool, ToolContext, ToolDefinition, ToolError,
+    ToolOutput, parse_args, status_word,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::ProcessError;
+use crate::processes::Processes;
+use crate::spec::ProcessSpec;
+
+const NAME: &str = "Bash";
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_TIMEOUT_SECS: u64 = 600;
+
+/// Runs a shell command as a task of the caller's.
+///
+/// In the background it answers at once with the task id. In the foreground it answers with exit
+/// code and output; a command that outlives its time goes on in the background, and the answer says
+/// so. A foreground call that is dropped stops its command.
+#[derive(Clone, Debug)]
+pub struct Bash {
+    folder: PathBuf,
+}
+
+impl Bash {
+    /// Runs commands in this folder; the `cwd` of a call is relative to it. This is a convenience and
+    /// not a wall: a command can go wherever the host's user can.
+    pub fn new(folder: impl AsRef<Path>) -> Self {
+        Self { folder: folder.as_ref().to_owned() }
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    command: String,
+    /// Return at once.
+    #[serde(default)]
+    background: Option<bool>,
+    /// Default 30; then it goes on in the background.
+    #[serde(default)]
+    timeout_secs: Option<SecsArg<MAX_TIMEOUT_SECS>>,
+    #[serde(default)]
+    cwd: Option<String>,
+}
+
+/// A command that has ended.
+#[derive(Serialize)]
+struct Ended {
+    task_id: TaskId,
+    status: &'static str,
+    exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<i32>,
+    output: LogView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// A command that runs in the background.
+#[derive(Serialize)]
+struct Running {
+    task_id: TaskId,
+    status: &'static str,
+    note: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<LogView>,
+}
+
+#[async_trait]
+impl Tool for Bash {
+    fn definition(&self) -> ToolDefinition {
+        ToolDefinition::of::<Args>(
+            NAME,
+            "Runs a shell command. A slow one goes on in the background by itself, and its result \
+             arrives later: do not start commands with &.",
+        )
+    }
+
+    async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {
+        let args: Args = parse_args(NAME, args)?;
+        let folder =
+            args.cwd.as_ref().map_or_else(|| self.folder.clone(), |cwd| self.folder.join(cwd));
+        let spec = ProcessSpec::shell(args.command).cwd(folder);
+        let id = Processes::new(cx.scope()).spawn(spec).map_err(refused)?;
+        if args.background == Some(true) {
+            let note = "its result will arrive by itself";
+            return ToolOutput::json(&Running {
+                task_id: id,
+                status: "running",
+                note,
+                output: None,
+            });
+        }
+        let patience = args.timeout_secs.map_or(DEFAULT_TIMEOUT, SecsArg::duration);
+        match Foreground::new(cx.scope().clone(), id).wait(patience).await? {
+            Foregrounded::Ended(claim) => Ok(ToolOutput::json(&ended(&claim))?.with_claim(claim)),
+            Foregrounded::Detached(id) => detached(cx, id),
+        }
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        Some(Duration::from_secs(MAX_TIMEOUT_SECS + 30))
+    }
+}
+
+fn refused(error: ProcessError) -> ToolError {
+    match error {
+        ProcessError::Spawn(error) => error.into(),
+        other => ToolError::failed(other),
+    }
+}
+
+fn detached(cx: &ToolContext, task_id: TaskId) -> Result<ToolOutput, ToolError> {
+    let log = cx.scope().log(task_id)?;
+    ToolOutput::json(&Running {
+        task_id,
+        status: "running",
+        note: "it takes longer and goes on in the background; its result will arrive by itself",
+        output: log.as_ref().map(LogView::of),
+    })
+}
+
+fn ended(finished: &Finished) -> Ended {
+    const MAX_REASON_BYTES: usize = 500;
+    let exit = finished.outcome.output().and_then(|output| output.exit);
+    let status = status_word(finished.id.kind(), finished.status());
+    let Exit { code, signal } = exit.unwrap_or(Exit { code: None, signal: None });
+    Ended {
+        task_id: finished.id,
+        status,
+        exit_code: code,
+        signal,
+        output: finished.log.as_ref().map(LogView::of).unwrap_or_default(),
+        reason: finished.outcome.reason().map(|reason| text::cut(reason, MAX_REASON_BYTES)),
+    }
+}

@@ -1,0 +1,73 @@
+//! Starting processes in a scope.
+
+use std::time::Duration;
+
+use bg_core::{Scope, Task, TaskId};
+
+use crate::error::ProcessError;
+use crate::spec::ProcessSpec;
+use crate::supervise::{KILL_PATIENCE, supervise};
+
+/// Starts child processes as tasks of one scope.
+///
+/// A process is a task of kind `process`: it is listed, waited for, claimed and stopped like every
+/// other one. It completes when it exits, with whatever code; [`Output::exit`] tells which, and
+/// whether a signal ended it. Stopped, it is cancelled; a [`StopReceipt`](crate::StopReceipt) with the
+/// outcome says that the kernel has seen it gone.
+///
+/// On Unix a process leads a group of its own. A stop reaches the group (SIGTERM, then SIGKILL
+/// after the grace), and what is left of the group when its leader has exited is killed. A
+/// process that leaves the group escapes; nothing here outlives a SIGKILL of the host as a promise.
+///
+/// [`Output::exit`]: bg_core::Output::exit
+///
+/// # Examples
+///
+/// ```
+/// use bg_core::Registry;
+/// use bg_process::{ProcessSpec, Processes};
+///
+/// # #[cfg(unix)]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = Registry::new();
+/// let root = registry.root_scope();
+/// let id = Processes::new(&root).spawn(ProcessSpec::shell("echo hello; exit 3"))?;
+/// let done = root.inbox().next().await.ok_or("closed")?.ack();
+/// assert_eq!(done.outcome.output().and_then(|output| output.exit?.code), Some(3));
+/// let log = root.log(id)?.ok_or("no log")?;
+/// assert_eq!(log.read(0, 100, None).bytes, b"hello\n");
+/// # Ok(())
+/// # }
+/// # #[cfg(not(unix))]
+/// # fn main() {}
+/// ```
+#[derive(Clone, Debug)]
+pub struct Processes {
+    scope: Scope,
+}
+
+impl Processes {
+    /// Starts processes in this scope.
+    pub fn new(scope: &Scope) -> Self {
+        Self { scope: scope.clone() }
+    }
+
+    /// Starts a process. It runs from the task's first poll on; what the system then refuses (no
+    /// permission, too long an argument list) is the outcome of the task.
+    ///
+    /// # Errors
+    ///
+    /// [`ProcessError`] for what can be known before: a program or directory that is not there, a
+    /// NUL byte, a scope that is closed.
+    pub fn spawn(&self, spec: ProcessSpec) -> Result<TaskId, ProcessError> {
+        spec.check()?;
+        let program = spec.resolve()?;
+        let command = spec.command_line();
+        let label = spec.label.clone().unwrap_or_else(|| command.clone());
+        // The task's own stop takes at most this long; then its future is dropped, which kills.
+        let grace = spec.grace + KILL_PATIENCE + spec.drain + Duration::from_secs(1);
+        let task = Task::process(label, command).grace(grace);
+        Ok(self.scope.spawn(task, |cx| supervise(cx, spec, program))?)
+    }
+}
