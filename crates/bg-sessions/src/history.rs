@@ -1,0 +1,105 @@
+//! The conversation of one run, in a shape that every provider takes.
+//!
+//! # Invariants
+//!
+//! 1. Roles alternate, beginning with the user. No message is empty.
+//! 2. Every call of an assistant message has its result in the message after it, in the order of
+//!    the calls. A turn with calls enters the history together with its results, so there is no
+//!    moment without them: whoever drops a run between the two drops the turn with it.
+//! 3. An assistant message holds no results, a user message no calls.
+
+use std::sync::Arc;
+
+use crate::message::{Message, Part, Role, ToolCall, ToolResult};
+
+/// What a call answered, before it is tied to the call.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) output: String,
+    pub(crate) success: bool,
+}
+
+/// A conversation. Requests share it; it is copied only if somebody kept one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History(Arc<Vec<Message>>);
+
+impl History {
+    /// Begins a conversation.
+    pub(crate) fn new(prompt: String) -> Self {
+        let mut history = Self::default();
+        history.push_user(vec![Part::Text(prompt)]);
+        history
+    }
+
+    /// Returns the conversation for a request.
+    pub(crate) fn messages(&self) -> Arc<Vec<Message>> {
+        debug_assert!(is_answered(&self.0), "I1, I2");
+        self.0.clone()
+    }
+
+    /// Adds a turn without calls; what calls it has are left out.
+    pub(crate) fn push_answer(&mut self, mut turn: Vec<Part>) {
+        turn.retain(|part| matches!(part, Part::Text(_) | Part::Thinking(_)));
+        self.push(Role::Assistant, turn);
+    }
+
+    /// Adds a turn with calls and what they answered, in the order of the calls.
+    pub(crate) fn push_exchange(&mut self, mut turn: Vec<Part>, answers: Vec<Answer>) {
+        turn.retain(|part| !matches!(part, Part::ToolResult(_)));
+        let calls = turn.iter().filter_map(Part::as_tool_call);
+        debug_assert_eq!(calls.clone().count(), answers.len(), "I2");
+        let mut answers = answers.into_iter();
+        let results = calls.map(|call| result(call, answers.next())).collect();
+        self.push(Role::Assistant, turn);
+        self.push(Role::User, results);
+    }
+
+    /// Adds something for the model to read.
+    pub(crate) fn push_text(&mut self, text: String) {
+        self.push_user(vec![Part::Text(text)]);
+    }
+
+    fn push_user(&mut self, parts: Vec<Part>) {
+        self.push(Role::User, parts);
+    }
+
+    /// Adds to the last message when it has the same role (I1): the one between may have been
+    /// empty.
+    fn push(&mut self, role: Role, parts: Vec<Part>) {
+        if parts.is_empty() {
+            return;
+        }
+        let messages = Arc::make_mut(&mut self.0);
+        match messages.last_mut() {
+            Some(last) if last.role == role => last.parts.extend(parts),
+            _ => messages.push(Message { role, parts }),
+        }
+    }
+}
+
+/// Ties an answer to its call. A call without one gets an answer that says so, because a
+/// conversation with an open call is one that no provider takes.
+fn result(call: &ToolCall, answer: Option<Answer>) -> Part {
+    let missing = || Answer { output: "there is no result".to_owned(), success: false };
+    let answer = answer.unwrap_or_else(missing);
+    Part::ToolResult(ToolResult::new(call, answer.output, answer.success))
+}
+
+/// Returns whether a conversation alternates, beginning with the user, and has a result for each
+/// call in the message after it, in order.
+pub(crate) fn is_answered(messages: &[Message]) -> bool {
+    let expected = [Role::User, Role::Assistant].into_iter().cycle();
+    let alternates = messages.iter().zip(expected).all(|(message, role)| message.role == role);
+    let no_calls = &Message::assistant(Vec::new());
+    let before = std::iter::once(no_calls).chain(messages);
+    let after = messages.iter().chain([no_calls]);
+    alternates && before.zip(after).all(|(one, next)| calls(one).eq(results(next)))
+}
+
+fn calls(message: &Message) -> impl Iterator<Item = &str> {
+    message.parts.iter().filter_map(Part::as_tool_call).map(|call| call.id.as_str())
+}
+
+fn results(message: &Message) -> impl Iterator<Item = &str> {
+    message.parts.iter().filter_map(Part::as_tool_result).map(|result| result.call_id.as_str())
+}

@@ -1,0 +1,92 @@
+//! Sub-agents: what an agent is, the seam to language models, and the loop that runs one.
+//!
+//! # What it guarantees
+//!
+//! - A run is a task of the registry: it reaches one outcome, and its outcome is delivered once.
+//! - A stop takes effect at once, also in the middle of a model's turn or of a tool's work; what had
+//!   been reached is kept in the outcome.
+//! - A request to a model has a result for each call before it, whatever was dropped or stopped.
+//! - The outcomes of children that a model is told are acknowledged after its history has them; an
+//!   agent does not end its run over children that still work.
+//! - A run is bounded in steps; a model that cannot answer now is asked again, a bounded number of
+//!   times.
+//!
+//! # What it does not
+//!
+//! - It speaks no provider's wire format: [`Model`] is the seam.
+//! - It bounds neither how deep agents invoke agents nor how many run: that is the registry's.
+//!
+//! # Example
+//!
+//! ```
+//! # #[cfg(feature = "script")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use bg_core::Registry;
+//! use bg_sessions::{AgentSpec, Agents, Models, RunOptions, ScriptModel};
+//! use bg_tools::{Toolbox, task_tools};
+//!
+//! let model = ScriptModel::new("call ListBackgroundTasks {}\nsay they are: {{1}}".parse()?);
+//! let agents = Agents::builder(Models::new("script", model))
+//!     .toolbox(Toolbox::new().with_all(task_tools())?)
+//!     .agent(AgentSpec::new("watch").with_tools(["ListBackgroundTasks"]))
+//!     .build()?;
+//!
+//! let registry = Registry::new();
+//! let root = registry.root_scope();
+//! let id = agents.spawn(&root, "watch", "which tasks are there?", RunOptions::default())?;
+//! let done = root.inbox().next().await.ok_or("closed")?.ack();
+//! assert_eq!(done.id, id);
+//! assert_eq!(done.outcome.output().map(|output| &*output.text), Some("they are: []"));
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "script"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Theory of operation
+//!
+//! An [`AgentSpec`] is data. [`Agents`] ties specs to the host's tools and [`Models`] and starts
+//! runs. A run is a loop: one turn of the model, then the calls of that turn at the same time, then
+//! the turn and its results into the history in one piece. A turn without calls is the answer,
+//! unless background work of the run is left: then its outcomes are what the model reads next. Past
+//! the step cap the model is asked once more, without tools.
+//!
+//! # Feature flags
+//!
+//! - `script`: a model that follows a script, for hosts without a provider.
+//! - `test-util`: models for tests, which includes `script`.
+
+mod agents;
+mod background;
+mod error;
+mod history;
+mod invoke;
+mod message;
+mod model;
+mod models;
+mod retry;
+mod runner;
+#[cfg(feature = "script")]
+mod script;
+mod spec;
+#[cfg(feature = "test-util")]
+mod testing;
+mod tool_calls;
+
+// Definitions.
+pub use spec::{AgentSpec, SpecError, is_agent_name};
+// Running them.
+pub use agents::{Agents, AgentsBuilder, RunOptions};
+pub use error::{AgentsError, InvokeError};
+pub use invoke::InvokeAgent;
+// The seam to models.
+pub use model::{BoxError, Model, ModelError, ModelInfo, ModelReply, ModelRequest};
+pub use models::{Models, ModelsError};
+// Conversations.
+pub use message::{Message, Part, Role, Thinking, ToolCall, ToolResult};
+// Models that need no provider.
+#[cfg(feature = "script")]
+pub use script::{Script, ScriptError, ScriptModel, ScriptProblem};
+#[cfg(feature = "test-util")]
+pub use testing::{Recorded, Turn, TurnsModel};

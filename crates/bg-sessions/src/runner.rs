@@ -1,0 +1,185 @@
+//! One run of an agent: a loop of steps over a state.
+//!
+//! # Invariants
+//!
+//! 1. The run owns its history, and a turn enters it whole (see `history.rs`): wherever the run is
+//!    dropped, no call in the history is without its result.
+//! 2. A claimed outcome is acknowledged after the history has it. A run that ends before that gives
+//!    the claim back, and its own outcome lists the task as unclaimed.
+//! 3. What a child cost is added when its outcome is acknowledged, so once.
+//! 4. Nothing is awaited outside [`Run::unless_stopped`]: a stop takes effect at the next poll,
+//!    whatever the model or a tool does.
+
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::pin::pin;
+use std::sync::Arc;
+
+use bg_core::{Claim, Failure, Output, TaskContext, TaskResult};
+use bg_tools::{ToolContext, ToolDefinition, Toolbox};
+use futures_util::future::{Either, select};
+use tokio_util::sync::CancellationToken;
+
+use crate::background::next_burst;
+use crate::error::RunError;
+use crate::history::History;
+use crate::message::{Part, ToolCall};
+use crate::model::{Model, ModelReply, ModelRequest};
+use crate::retry::complete_with_retries;
+use crate::tool_calls::call_all;
+
+/// What one run needs to know.
+pub(crate) struct RunSpec {
+    pub(crate) instructions: Arc<str>,
+    pub(crate) prompt: String,
+    pub(crate) tools: Toolbox,
+    pub(crate) model: Arc<dyn Model>,
+    pub(crate) step_cap: NonZeroU32,
+}
+
+/// The state of one run.
+pub(crate) struct Run {
+    cx: TaskContext,
+    token: CancellationToken,
+    model: Arc<dyn Model>,
+    instructions: Arc<str>,
+    tools: Toolbox,
+    definitions: Arc<[ToolDefinition]>,
+    step_cap: u32,
+    steps: u32,
+    history: History,
+    /// What has been reached: the last text that the model said, and what it all cost.
+    output: Output,
+}
+
+/// Whether a run goes on after a step.
+enum Progress {
+    Again,
+    Done,
+}
+
+impl Run {
+    /// Prepares a run in the task that `cx` belongs to.
+    pub(crate) fn new(cx: TaskContext, spec: RunSpec) -> Self {
+        Self {
+            token: cx.token(),
+            output: Output::default().with_model(spec.model.info().name),
+            model: spec.model,
+            instructions: spec.instructions,
+            definitions: spec.tools.definitions().into(),
+            tools: spec.tools,
+            step_cap: spec.step_cap.get(),
+            steps: 0,
+            history: History::new(spec.prompt),
+            cx,
+        }
+    }
+
+    /// Runs to the answer, or to the error with what had been reached until then.
+    pub(crate) async fn drive(mut self) -> TaskResult {
+        loop {
+            match self.step().await {
+                Ok(Progress::Again) => {}
+                Ok(Progress::Done) => return Ok(self.output),
+                Err(error) => return Err(Failure::from(error).with_partial(self.output)),
+            }
+        }
+    }
+
+    /// One model turn and what it leads to.
+    async fn step(&mut self) -> Result<Progress, RunError> {
+        self.begin_step();
+        let reply = self.ask(self.request()).await?;
+        self.book(&reply);
+        let calls: Vec<ToolCall> = reply.tool_calls().cloned().collect();
+        if calls.is_empty() || self.is_past_cap() {
+            return self.answer(reply.parts).await;
+        }
+        self.exchange(reply.parts, calls).await?;
+        Ok(Progress::Again)
+    }
+
+    fn begin_step(&mut self) {
+        let was_past_cap = self.is_past_cap();
+        self.steps = self.steps.saturating_add(1);
+        self.cx.step(self.steps);
+        if self.is_past_cap() && !was_past_cap {
+            self.cx.trace(format!("step cap of {} reached", self.step_cap));
+        }
+    }
+
+    /// The request of this step. Past the cap it has no tools: the model has to answer.
+    fn request(&self) -> ModelRequest {
+        let request =
+            ModelRequest::new(self.history.messages()).with_instructions(self.instructions.clone());
+        if self.is_past_cap() {
+            return request;
+        }
+        request.with_tools(self.definitions.clone())
+    }
+
+    fn is_past_cap(&self) -> bool {
+        self.steps > self.step_cap
+    }
+
+    async fn ask(&self, request: ModelRequest) -> Result<ModelReply, RunError> {
+        let model = &*self.model;
+        let reply = complete_with_retries(model, &self.cx, request, &self.token);
+        self.unless_stopped(reply).await?
+    }
+
+    /// Keeps what the turn cost and said. A turn without text does not hide an earlier one.
+    fn book(&mut self, reply: &ModelReply) {
+        self.output.usage.add(&reply.usage);
+        let text = reply.text();
+        if !text.trim().is_empty() {
+            self.output.text = text;
+        }
+        if let Some(thoughts) = reply.thoughts() {
+            self.output.thoughts = Some(thoughts);
+        }
+    }
+
+    /// Runs the calls of a turn. The turn enters the history with their results or not at all.
+    async fn exchange(&mut self, turn: Vec<Part>, calls: Vec<ToolCall>) -> Result<(), RunError> {
+        let asked = calls.len().try_into().unwrap_or(u64::MAX);
+        self.output.usage.tool_calls = self.output.usage.tool_calls.saturating_add(asked);
+        let cx = ToolContext::new(self.cx.scope()).with_token(self.token.clone());
+        let called = call_all(&self.tools, &cx, &self.cx, &calls);
+        let (answers, claims) = self.unless_stopped(called).await?;
+        self.history.push_exchange(turn, answers);
+        self.acknowledge(claims);
+        Ok(())
+    }
+
+    /// Takes a turn without calls. It is the last one unless background work is left, whose
+    /// outcomes are then the next thing that the model reads.
+    async fn answer(&mut self, turn: Vec<Part>) -> Result<Progress, RunError> {
+        let scope = self.cx.scope();
+        let Some((text, claims)) = self.unless_stopped(next_burst(&scope)).await? else {
+            return Ok(Progress::Done);
+        };
+        self.history.push_answer(turn);
+        self.history.push_text(text);
+        self.acknowledge(claims);
+        Ok(Progress::Again)
+    }
+
+    /// Ends claims whose outcomes are in the history now (I2), and books what they cost (I3).
+    fn acknowledge(&mut self, claims: Vec<Claim>) {
+        for claim in claims {
+            let finished = claim.ack();
+            if let Some(output) = finished.outcome.output() {
+                self.output.usage.add(&output.usage);
+            }
+        }
+    }
+
+    /// Awaits something, or the stop of the task, whichever comes first; the stop if both are there.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, RunError> {
+        match select(pin!(self.token.cancelled()), pin!(work)).await {
+            Either::Left(((), _)) => Err(RunError::Stopped),
+            Either::Right((done, _)) => Ok(done),
+        }
+    }
+}

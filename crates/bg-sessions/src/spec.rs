@@ -1,0 +1,159 @@
+//! The definition of an agent.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+/// What an agent is: its name, what it is told, and what it may use.
+///
+/// A spec is plain data that can be stored. It is checked when it is given to
+/// [`AgentsBuilder::build`](crate::AgentsBuilder::build).
+///
+/// # Examples
+///
+/// ```
+/// use bg_sessions::AgentSpec;
+///
+/// let spec = AgentSpec::new("explore")
+///     .with_instructions("Answer from the files alone.")
+///     .with_tools(["Read", "Grep"]);
+/// assert_eq!(spec.summary(), "Delegated subagent worker.");
+/// assert!(spec.check().is_ok());
+/// assert!(AgentSpec::new("Not a name").check().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AgentSpec {
+    /// The name; see [`is_agent_name`] for what it can be.
+    pub name: String,
+    /// What it is good for, read by those who may call it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// What it is told before its prompt.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instructions: String,
+    /// The names of the tools that it may use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
+    /// Words by which a host sorts agents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// The label of its model; `None` for the host's default model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Most model turns with tools in one run; `None` for [`AgentSpec::DEFAULT_STEP_CAP`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_cap: Option<NonZeroU32>,
+}
+
+/// The spec does not define an agent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// The name cannot be that of an agent.
+    #[error(
+        "\"{}\" cannot be the name of an agent: lower-case letters, digits and underscores, \
+         starting with a letter, at most {MAX_NAME_BYTES} bytes",
+        .0.escape_debug()
+    )]
+    Name(String),
+}
+
+/// Longest name of an agent, in bytes: `SA_<name>` has to fit in the name of a tool.
+const MAX_NAME_BYTES: usize = 61;
+
+/// Returns whether a name can be that of an agent: `[a-z][a-z0-9_]{0,60}`.
+///
+/// # Examples
+///
+/// ```
+/// use bg_sessions::is_agent_name;
+///
+/// assert!(is_agent_name("test_writer"));
+/// assert!(!is_agent_name("2nd"));
+/// ```
+pub fn is_agent_name(name: &str) -> bool {
+    let is_inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    name.len() <= MAX_NAME_BYTES
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(is_inner)
+}
+
+impl AgentSpec {
+    /// Most model turns with tools in one run, unless the spec says otherwise.
+    pub const DEFAULT_STEP_CAP: NonZeroU32 = NonZeroU32::new(30).unwrap();
+
+    /// What is shown of an agent without a description.
+    pub const DEFAULT_DESCRIPTION: &str = "Delegated subagent worker.";
+
+    /// Defines an agent without tools or instructions on the host's default model.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            description: String::new(),
+            instructions: String::new(),
+            tools: Vec::new(),
+            tags: Vec::new(),
+            model: None,
+            step_cap: None,
+        }
+    }
+
+    /// Says what it is good for.
+    pub fn with_description(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    /// Says what it is told before its prompt.
+    pub fn with_instructions(mut self, instructions: impl Into<String>) -> Self {
+        self.instructions = instructions.into();
+        self
+    }
+
+    /// Names the tools that it may use.
+    pub fn with_tools(mut self, tools: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.tools = tools.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Names the words by which a host sorts agents.
+    pub fn with_tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.tags = tags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Names its model by a label of the host's [`Models`](crate::Models).
+    pub fn with_model(mut self, label: impl Into<String>) -> Self {
+        self.model = Some(label.into());
+        self
+    }
+
+    /// Bounds the model turns with tools of one run.
+    pub fn with_step_cap(mut self, cap: NonZeroU32) -> Self {
+        self.step_cap = Some(cap);
+        self
+    }
+
+    /// Returns the description, or [`DEFAULT_DESCRIPTION`](Self::DEFAULT_DESCRIPTION) in place of a
+    /// blank one.
+    pub fn summary(&self) -> &str {
+        match self.description.trim() {
+            "" => Self::DEFAULT_DESCRIPTION,
+            description => description,
+        }
+    }
+
+    /// Checks what can be checked without a host.
+    ///
+    /// # Errors
+    ///
+    /// [`SpecError::Name`].
+    pub fn check(&self) -> Result<(), SpecError> {
+        if is_agent_name(&self.name) {
+            return Ok(());
+        }
+        Err(SpecError::Name(self.name.clone()))
+    }
+}

@@ -1,0 +1,193 @@
+//! Models for tests.
+//!
+//! # Invariants
+//!
+//! 1. Each lock is a leaf: nothing is called while it is held.
+//!
+//! # Lock order
+//!
+//! None: no lock is taken under another one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bg_core::Usage;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::history::is_answered;
+use crate::message::{Message, ToolCall};
+use crate::model::{Model, ModelError, ModelInfo, ModelReply, ModelRequest};
+
+/// What a [`TurnsModel`] does when it is asked.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Turn {
+    /// It answers.
+    Reply(ModelReply),
+    /// It does not.
+    Fail(ModelError),
+    /// It does the rest after a while.
+    After(Duration, Box<Turn>),
+    /// It does nothing, for ever.
+    Hang,
+    /// It panics with this message.
+    Panic(&'static str),
+}
+
+impl Turn {
+    /// Says something, for 10 tokens in and 1 out.
+    pub fn say(text: impl Into<String>) -> Self {
+        Self::Reply(ModelReply::say(text).with_usage(turn_usage()))
+    }
+
+    /// Calls one tool, for 10 tokens in and 1 out; the call's id is the tool's name.
+    pub fn call(tool: &str, args: &str) -> Self {
+        Self::calls([(tool, args)])
+    }
+
+    /// Calls tools, for 10 tokens in and 1 out. The id of a call is made of its number and the
+    /// tool's name.
+    pub fn calls<'a>(calls: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let call = |(number, (tool, args)): (usize, (&str, &str))| {
+            ToolCall::new(format!("{number}-{tool}"), tool, args)
+        };
+        let calls = calls.into_iter().enumerate().map(call);
+        Self::Reply(ModelReply::call(calls).with_usage(turn_usage()))
+    }
+
+    /// Does it after a while.
+    pub fn after(self, delay: Duration) -> Self {
+        Self::After(delay, Box::new(self))
+    }
+}
+
+fn turn_usage() -> Usage {
+    let mut usage = Usage::default();
+    (usage.requests, usage.input_tokens, usage.output_tokens) = (1, 10, 1);
+    usage
+}
+
+/// A model that does one thing after the other. When there is nothing left, it fails.
+///
+/// Clones share what is left.
+///
+/// # Examples
+///
+/// ```
+/// use bg_sessions::{Message, Model, ModelRequest, Part, Turn, TurnsModel};
+/// use tokio_util::sync::CancellationToken;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), bg_sessions::ModelError> {
+/// let model = TurnsModel::new([Turn::say("hello")]);
+/// let request = ModelRequest::new(vec![Message::user(vec![Part::text("hi")])]);
+/// let reply = model.complete(request.clone(), CancellationToken::new()).await?;
+/// assert_eq!(reply.text(), "hello");
+/// assert!(model.complete(request, CancellationToken::new()).await.is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TurnsModel(Arc<Mutex<VecDeque<Turn>>>);
+
+impl TurnsModel {
+    /// Makes a model that takes these turns.
+    pub fn new(turns: impl IntoIterator<Item = Turn>) -> Self {
+        Self(Arc::new(Mutex::new(turns.into_iter().collect())))
+    }
+
+    fn next(&self) -> Turn {
+        let nothing_left = || Turn::Fail(ModelError::fatal("the test gave no further turn"));
+        self.0.lock().pop_front().unwrap_or_else(nothing_left)
+    }
+}
+
+#[async_trait]
+impl Model for TurnsModel {
+    fn info(&self) -> ModelInfo {
+        ModelInfo::new("turns")
+    }
+
+    async fn complete(
+        &self,
+        _: ModelRequest,
+        _: CancellationToken,
+    ) -> Result<ModelReply, ModelError> {
+        let mut turn = self.next();
+        loop {
+            match turn {
+                Turn::Reply(reply) => return Ok(reply),
+                Turn::Fail(error) => return Err(error),
+                Turn::After(delay, then) => {
+                    tokio::time::sleep(delay).await;
+                    turn = *then;
+                }
+                Turn::Hang => std::future::pending().await,
+                Turn::Panic(message) => std::panic::panic_any(message),
+            }
+        }
+    }
+}
+
+/// A model whose requests are kept, and checked: each has to be a conversation that providers
+/// take, with the result of each call right after it.
+///
+/// Clones share what is kept.
+///
+/// # Examples
+///
+/// ```
+/// use bg_sessions::{Message, Model, ModelRequest, Part, Recorded, Turn, TurnsModel};
+/// use tokio_util::sync::CancellationToken;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), bg_sessions::ModelError> {
+/// let model = Recorded::new(TurnsModel::new([Turn::say("hello")]));
+/// let request = ModelRequest::new(vec![Message::user(vec![Part::text("hi")])]);
+/// model.complete(request, CancellationToken::new()).await?;
+/// assert_eq!(model.requests().len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Recorded<M> {
+    model: M,
+    requests: Arc<Mutex<Vec<ModelRequest>>>,
+}
+
+impl<M: Model> Recorded<M> {
+    /// Keeps what this model is asked.
+    pub fn new(model: M) -> Self {
+        Self { model, requests: Arc::default() }
+    }
+
+    /// Returns what it was asked so far.
+    pub fn requests(&self) -> Vec<ModelRequest> {
+        self.requests.lock().clone()
+    }
+}
+
+#[async_trait]
+impl<M: Model> Model for Recorded<M> {
+    fn info(&self) -> ModelInfo {
+        self.model.info()
+    }
+
+    /// # Panics
+    ///
+    /// Panics if the conversation is one that providers do not take.
+    async fn complete(
+        &self,
+        request: ModelRequest,
+        token: CancellationToken,
+    ) -> Result<ModelReply, ModelError> {
+        assert!(is_answered(&request.messages), "a call without its result: {request:#?}");
+        let is_empty = |message: &Message| message.parts.is_empty();
+        assert!(!request.messages.iter().any(is_empty), "an empty message: {request:#?}");
+        self.requests.lock().push(request.clone());
+        self.model.complete(request, token).await
+    }
+}
