@@ -1,0 +1,165 @@
+//! A host's background work, put together.
+
+use std::sync::Arc;
+
+use bg_core::{Registry, Scope};
+use bg_tools::{Tool, ToolContext, Toolbox, ToolboxError, task_tools};
+
+#[cfg(feature = "sessions")]
+use bg_sessions::{AgentSpec, Agents, AgentsError, InvokeAgent, Models};
+
+/// The background work of a host: a registry, the tools for it, and its agents.
+///
+/// Dropping it aborts everything that runs.
+///
+/// # Examples
+///
+/// ```
+/// use bg_agents::Background;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), bg_agents::BuildError> {
+/// let background = Background::builder().build()?;
+/// let root = background.root_scope();
+/// let cx = background.context(&root);
+/// let called = background.toolbox().call(&cx, "ListBackgroundTasks", "{}").await;
+/// assert_eq!(called.into_wire().output, "[]");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "dropping it aborts everything that runs"]
+pub struct Background {
+    registry: Registry,
+    toolbox: Toolbox,
+    #[cfg(feature = "sessions")]
+    agents: Option<Agents>,
+}
+
+impl Background {
+    /// Starts to put one together.
+    pub fn builder() -> BackgroundBuilder {
+        BackgroundBuilder::default()
+    }
+
+    /// Returns the registry.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Opens a root: one conversation, with ids and an inbox of its own.
+    pub fn root_scope(&self) -> Scope {
+        self.registry.root_scope()
+    }
+
+    /// Returns the tools of the host's own model.
+    pub fn toolbox(&self) -> &Toolbox {
+        &self.toolbox
+    }
+
+    /// Returns the context for calling tools on behalf of a scope.
+    pub fn context(&self, scope: &Scope) -> ToolContext {
+        ToolContext::new(scope.clone())
+    }
+
+    /// Returns the agents, if models were given for them.
+    #[cfg(feature = "sessions")]
+    pub fn agents(&self) -> Option<&Agents> {
+        self.agents.as_ref()
+    }
+}
+
+/// Puts a [`Background`] together.
+#[derive(Clone, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct BackgroundBuilder {
+    tools: Vec<Arc<dyn Tool>>,
+    #[cfg(feature = "sessions")]
+    agents: Vec<AgentSpec>,
+    #[cfg(feature = "sessions")]
+    models: Option<Models>,
+}
+
+/// A [`Background`] could not be put together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The tools do not fit together.
+    #[error(transparent)]
+    Tools(#[from] ToolboxError),
+    /// The agents do not fit together.
+    #[cfg(feature = "sessions")]
+    #[error(transparent)]
+    Agents(#[from] AgentsError),
+    /// There are agents, and no model to run them on.
+    #[cfg(feature = "sessions")]
+    #[error("there are agents, and no model to run them on")]
+    NoModels,
+}
+
+impl BackgroundBuilder {
+    /// Adds the `Bash` tool, which runs commands in this folder.
+    #[cfg(feature = "process")]
+    pub fn folder(self, folder: impl AsRef<std::path::Path>) -> Self {
+        self.tools([Arc::new(bg_process::Bash::new(folder)) as Arc<dyn Tool>])
+    }
+
+    /// Adds tools of the host's own, for its model and for the agents that list them.
+    pub fn tools(mut self, tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> Self {
+        self.tools.extend(tools);
+        self
+    }
+
+    /// Adds agents.
+    #[cfg(feature = "sessions")]
+    pub fn agents(mut self, agents: impl IntoIterator<Item = AgentSpec>) -> Self {
+        self.agents.extend(agents);
+        self
+    }
+
+    /// Sets the models that agents run on.
+    #[cfg(feature = "sessions")]
+    pub fn models(mut self, models: Models) -> Self {
+        self.models = Some(models);
+        self
+    }
+
+    /// Puts it together: the task tools, the tools that were added, and `InvokeAgent` if there are
+    /// models for agents.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`]: two tools of one name, an agent that lists a tool which is not there, agents
+    /// without a model.
+    pub fn build(self) -> Result<Background, BuildError> {
+        let toolbox = Toolbox::new().with_all(task_tools())?.with_all(self.tools)?;
+        #[cfg(feature = "sessions")]
+        let (agents, toolbox) = with_agents(toolbox, self.agents, self.models)?;
+        Ok(Background {
+            registry: Registry::new(),
+            toolbox,
+            #[cfg(feature = "sessions")]
+            agents,
+        })
+    }
+}
+
+#[cfg(feature = "sessions")]
+fn with_agents(
+    toolbox: Toolbox,
+    specs: Vec<AgentSpec>,
+    models: Option<Models>,
+) -> Result<(Option<Agents>, Toolbox), BuildError> {
+    let Some(models) = models else {
+        return if specs.is_empty() { Ok((None, toolbox)) } else { Err(BuildError::NoModels) };
+    };
+    let agents = Agents::builder(models).toolbox(toolbox.clone()).agents(specs).build()?;
+    let invoke = InvokeAgent::new(agents.clone());
+    Ok((Some(agents), toolbox.with(invoke)?))
+}
+
+impl std::fmt::Debug for BackgroundBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BackgroundBuilder").finish_non_exhaustive()
+    }
+}
