@@ -1,0 +1,110 @@
+//! `bg`: background agents and processes over a folder.
+
+mod file_tools;
+mod files;
+mod plan;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use plan::BUILTIN;
+
+/// The exit status for input that cannot be run.
+const BAD_INPUT: u8 = 2;
+
+/// Runs background agents and processes over a folder.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a plan: a TOML file, or the name of a built-in plan.
+    ///
+    /// The exit status is 0 when all went well, 1 when something failed, 2 when the plan or the
+    /// folder cannot be used, 130 when the run was interrupted.
+    Run(RunArgs),
+    /// List the built-in plans, or show one to start from.
+    Plans {
+        #[command(subcommand)]
+        command: Option<PlansCommand>,
+    },
+}
+
+#[derive(clap::Args)]
+struct RunArgs {
+    /// A TOML file, or the name of a built-in plan.
+    plan: String,
+    /// The folder to work on.
+    #[arg(long, default_value = ".")]
+    path: PathBuf,
+    /// Print one JSON document at the end, and everything else on standard error.
+    #[arg(long)]
+    json: bool,
+    /// What plays the agents.
+    #[arg(long, value_enum, default_value_t = Model::Script)]
+    model: Model,
+}
+
+/// What plays the agents.
+#[derive(Clone, Copy, ValueEnum)]
+enum Model {
+    /// The `script` of each task: a script, not a language model.
+    Script,
+}
+
+#[derive(Subcommand)]
+enum PlansCommand {
+    /// Print a built-in plan.
+    Show {
+        /// Its name.
+        name: String,
+    },
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(RunArgs { plan, path, json, model: Model::Script }) => {
+            run::run(&run::Options { plan, path, json })
+        }
+        Command::Plans { command: None } => list_plans(),
+        Command::Plans { command: Some(PlansCommand::Show { name }) } => show_plan(&name),
+    }
+}
+
+fn list_plans() -> ExitCode {
+    let row = |(name, text)| format!("{name}: {}\n", plan::description(text));
+    print(&BUILTIN.map(row).concat())
+}
+
+fn show_plan(name: &str) -> ExitCode {
+    match BUILTIN.iter().find(|(builtin, _)| *builtin == name) {
+        Some((_, text)) => print(text),
+        None => bad_input(&format!("there is no built-in plan \"{name}\"; see `bg plans`")),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    let mut screen = run::Screen::stdout();
+    screen.text(text);
+    match screen.error() {
+        Some(error) => {
+            run::Screen::stderr().line(&format!("bg: cannot write: {error}"));
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+/// Says what is wrong, in one message, with its causes.
+fn bad_input(problem: &dyn std::fmt::Display) -> ExitCode {
+    // A plan, or a path, may hold anything.
+    run::Screen::stderr().line(&run::harmless(&format!("bg: {problem}")));
+    ExitCode::from(BAD_INPUT)
+}

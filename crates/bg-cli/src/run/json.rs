@@ -1,0 +1,98 @@
+//! The JSON document at the end of a run. Its field names are a contract with scripts.
+
+use bg_agents::core::{Kind, TaskId};
+use serde::Serialize;
+
+use super::{Run, TaskResult};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    tasks: Vec<Row<'a>>,
+    summary: Summary<'a>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    task_id: TaskId,
+    label: &'a str,
+    kind: String,
+    status: &'static str,
+    steps: u32,
+    tool_calls: u64,
+    elapsed_ms: u128,
+    output: &'a str,
+    output_bytes: u64,
+    /// Bytes of the output that were not kept.
+    omitted_bytes: u64,
+    prompt: &'a str,
+    failed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(flatten)]
+    exit: Option<Exit>,
+    trace: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Exit {
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    plan: &'a str,
+    path: String,
+    tasks: usize,
+    failed: usize,
+    not_started: &'a [String],
+    interrupted: bool,
+    steps: u64,
+    tool_calls: u64,
+    elapsed_ms: u128,
+}
+
+/// Writes the document, on one line.
+pub(crate) fn document(run: &Run) -> String {
+    let results = &run.watched.results;
+    let summary = Summary {
+        plan: &run.plan,
+        path: run.folder.display().to_string(),
+        tasks: results.len(),
+        failed: run.failed(),
+        not_started: &run.watched.not_started,
+        interrupted: run.watched.interrupted,
+        steps: results.iter().map(|result| u64::from(result.finished.steps)).sum(),
+        tool_calls: results.iter().map(TaskResult::tool_calls).sum(),
+        elapsed_ms: run.elapsed.as_millis(),
+    };
+    let document = Document { tasks: results.iter().map(row).collect(), summary };
+    // Strings, numbers and lists: there is nothing in it that JSON cannot hold.
+    serde_json::to_string(&document).unwrap_or_default()
+}
+
+fn row(result: &TaskResult) -> Row<'_> {
+    let finished = &result.finished;
+    let exit = finished.outcome.output().and_then(|output| output.exit);
+    let exit = (finished.id.kind() == Kind::PROCESS).then(|| Exit {
+        exit_code: exit.and_then(|exit| exit.code),
+        signal: exit.and_then(|exit| exit.signal),
+    });
+    Row {
+        task_id: finished.id,
+        label: &finished.label,
+        kind: finished.id.kind().to_string(),
+        status: result.status(),
+        steps: finished.steps,
+        tool_calls: result.tool_calls(),
+        elapsed_ms: finished.elapsed.as_millis(),
+        output: &result.output,
+        output_bytes: result.bytes,
+        omitted_bytes: result.omitted,
+        prompt: &finished.prompt,
+        failed: result.failed(),
+        reason: finished.outcome.reason(),
+        exit,
+        trace: &finished.trace,
+    }
+}

@@ -1,0 +1,124 @@
+//! `bg run`: a team over a folder, from the plan to the report.
+//!
+//! Everything is checked before anything starts. Then all tasks start in the background; lines
+//! tell what happens, results are printed as they arrive, and a report ends the run. An interrupt
+//! stops everything with two seconds of grace, a second one at once.
+
+mod interrupt;
+mod json;
+mod live;
+mod report;
+mod rest;
+mod result;
+mod screen;
+mod team;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(crate) use screen::{Screen, harmless};
+
+use crate::files::Folder;
+use crate::plan::Plan;
+use crate::{bad_input, file_tools};
+use result::TaskResult;
+use team::Team;
+use watch::{Watch, Watched};
+
+/// What `bg run` was asked to do.
+pub(crate) struct Options {
+    pub(crate) plan: String,
+    pub(crate) path: PathBuf,
+    pub(crate) json: bool,
+}
+
+/// How a run went.
+pub(crate) struct Run {
+    plan: String,
+    folder: PathBuf,
+    watched: Watched,
+    elapsed: Duration,
+}
+
+/// The exit status of a run that was interrupted: 128 and the number of SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// How long a thread that is in the middle of reading a file may keep the command from ending.
+const LAST: Duration = Duration::from_secs(1);
+
+/// The tools that the agents of a plan may name.
+fn tool_names() -> Vec<&'static str> {
+    [&["Bash", "InvokeAgent"], &file_tools::NAMES[..], &team::TASK_TOOLS].concat()
+}
+
+pub(crate) fn run(options: &Options) -> ExitCode {
+    let plan = match Plan::load(&options.plan, &tool_names()) {
+        Ok(plan) => plan,
+        Err(error) => return bad_input(&error.chain()),
+    };
+    let folder = match Folder::open(&options.path) {
+        Ok(folder) => Arc::new(folder),
+        Err(error) => return bad_input(&error),
+    };
+    match play(plan, &folder, options.json) {
+        Ok(code) => code,
+        Err(error) => bad_input(&error),
+    }
+}
+
+fn play(plan: Plan, folder: &Arc<Folder>, json: bool) -> Result<ExitCode, team::TeamError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(team::TeamError::Runtime)?;
+    let mut screen = if json { Screen::stderr() } else { Screen::stdout() };
+    let played = runtime.block_on(play_on(plan, folder, &mut screen));
+    // Futures that are left are dropped here, and a process that is dropped is killed.
+    runtime.shutdown_timeout(LAST);
+    let run = played?;
+    if json {
+        screen = Screen::stdout();
+        screen.line(&json::document(&run));
+    } else {
+        screen.text(&report::report(&run));
+    }
+    Ok(run.exit_code(screen))
+}
+
+async fn play_on(
+    plan: Plan,
+    folder: &Arc<Folder>,
+    screen: &mut Screen,
+) -> Result<Run, team::TeamError> {
+    let began = Instant::now();
+    let name = plan.name.clone();
+    let team = Team::new(&plan, folder)?;
+    // Before anything is started that an interrupt has to stop.
+    let interrupted = interrupt::stop_on_interrupt(team.root.clone())?;
+    let mut watch = Watch::new(team, screen);
+    watch.start(plan);
+    let watched = watch.until_over(interrupted).await;
+    Ok(Run { plan: name, folder: folder.root().to_owned(), watched, elapsed: began.elapsed() })
+}
+
+impl Run {
+    /// How many tasks failed or could not be started.
+    fn failed(&self) -> usize {
+        let failed = self.watched.results.iter().filter(|result| result.failed()).count();
+        failed + self.watched.not_started.len()
+    }
+
+    fn exit_code(&self, screen: Screen) -> ExitCode {
+        if self.watched.interrupted {
+            return ExitCode::from(INTERRUPTED);
+        }
+        if let Some(error) = screen.error() {
+            Screen::stderr().line(&format!("bg: cannot write the report: {error}"));
+            return ExitCode::FAILURE;
+        }
+        if self.failed() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+}

@@ -1,0 +1,122 @@
+//! How one task of a run ended, in the forms in which it is shown.
+
+use std::sync::Arc;
+
+use bg_agents::core::{Finished, Kind, OutputLog, Status, text};
+use bg_agents::tools::status_word;
+
+use super::rest::Rest;
+use super::screen::{count, harmless, one_line, time};
+
+/// Lines of an output that are printed when it arrives.
+const SHOWN_LINES: usize = 40;
+
+/// Bytes of a line that are printed.
+const SHOWN_LINE_BYTES: usize = 400;
+
+/// A task that has ended.
+pub(crate) struct TaskResult {
+    pub(crate) finished: Arc<Finished>,
+    /// What it said, or what a process wrote.
+    pub(crate) output: String,
+    /// How much that was, in bytes, before any of it was dropped or replaced.
+    pub(crate) bytes: u64,
+    /// Bytes of a process's output that were not kept in memory.
+    pub(crate) omitted: u64,
+    /// Stopped by us because the others were done.
+    pub(crate) dismissed: bool,
+    rest: Option<Rest>,
+}
+
+impl TaskResult {
+    pub(crate) fn of(finished: &Arc<Finished>, dismissed: bool) -> Self {
+        let log = finished.log.as_ref().filter(|_| finished.id.kind() == Kind::PROCESS);
+        let said = || finished.outcome.output().map(|output| output.text.clone());
+        let output = log.map_or_else(|| said().unwrap_or_default(), whole);
+        let omitted = log.map_or(0, OutputLog::omitted);
+        let bytes = log.map_or(output.len() as u64, OutputLog::total);
+        let rest = if is_cut(&output) { Rest::save(finished.id, &output) } else { None };
+        Self { finished: finished.clone(), output, bytes, omitted, dismissed, rest }
+    }
+
+    /// Whether the run failed because of it.
+    pub(crate) fn failed(&self) -> bool {
+        let meant = self.dismissed && self.finished.status() == Status::Cancelled;
+        !meant && !self.finished.outcome.is_success()
+    }
+
+    /// The word for how it ended.
+    pub(crate) fn status(&self) -> &'static str {
+        status_word(self.finished.id.kind(), self.finished.status())
+    }
+
+    pub(crate) fn tool_calls(&self) -> u64 {
+        self.finished.outcome.output().map_or(0, |output| output.usage.tool_calls)
+    }
+
+    /// How it ended, in words: `exited with code 3`, `errored: no such file: it was moved`.
+    pub(crate) fn ending(&self) -> String {
+        let exit = self.finished.outcome.output().and_then(|output| output.exit);
+        match (self.finished.outcome.reason(), exit) {
+            (Some(reason), Some(exit)) => format!("{} ({reason}; {exit})", self.status()),
+            (Some(reason), None) => format!("{}: {reason}", self.status()),
+            (None, Some(exit)) => exit.to_string(),
+            (None, None) => self.status().to_owned(),
+        }
+    }
+
+    /// Who it was and how it ended, in one line.
+    pub(crate) fn summary(&self) -> String {
+        let (label, ending) = (one_line(&self.finished.label), one_line(&self.ending()));
+        format!("{label}: {ending}, after {}", time(self.finished.elapsed))
+    }
+
+    /// What is printed when it arrives.
+    pub(crate) fn block(&self) -> String {
+        let mut block = format!("\n=== {} {}\n", self.finished.id, self.summary());
+        for line in self.output.lines().take(SHOWN_LINES) {
+            let line = text::cut(line.to_owned(), SHOWN_LINE_BYTES);
+            block.push_str(&format!("  {}\n", harmless(&line)));
+        }
+        if let Some(where_rest) = self.where_rest() {
+            block.push_str(&format!("  ({where_rest})\n"));
+        }
+        block.push('\n');
+        block
+    }
+
+    /// Where the part of the output is that was not printed.
+    pub(crate) fn where_rest(&self) -> Option<String> {
+        let more = self.output.lines().count().saturating_sub(SHOWN_LINES);
+        let more = if more > 0 { count(more, "more line") } else { "the whole lines".to_owned() };
+        let dropped = (self.omitted > 0)
+            .then(|| format!("{} bytes in the middle were not kept", self.omitted));
+        let rest = match &self.rest {
+            Some(rest) => Some(format!("{more} in {}", rest.path().display())),
+            None => is_cut(&self.output).then(|| format!("{more} with --json")),
+        };
+        match (rest, dropped) {
+            (Some(rest), Some(dropped)) => Some(format!("{rest}; {dropped}")),
+            (rest, dropped) => rest.or(dropped),
+        }
+    }
+}
+
+/// Returns whether an output is more than is printed.
+fn is_cut(output: &str) -> bool {
+    let mut lines = output.lines();
+    let is_long = |line: &str| line.len() > SHOWN_LINE_BYTES;
+    lines.by_ref().take(SHOWN_LINES).any(is_long) || lines.next().is_some()
+}
+
+/// Everything of a log that was kept, with a mark where something was not.
+fn whole(log: &OutputLog) -> String {
+    let head = log.read(0, usize::MAX, None);
+    let mut text = String::from_utf8_lossy(&head.bytes).into_owned();
+    let tail = log.read(head.next, usize::MAX, None);
+    if tail.omitted > 0 {
+        text.push_str(&format!("\n... {} bytes were not kept ...\n", tail.omitted));
+    }
+    text.push_str(&String::from_utf8_lossy(&tail.bytes));
+    text
+}
