@@ -54,6 +54,11 @@
 
 mod background;
 
+/// The example of the README, compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 #[doc(inline)]
 pub use bg_core as core;
 #[cfg(feature = "process")]
