@@ -148,3 +148,19 @@ fn a_signal_that_was_ignored_on_entry_stays_ignored() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(folder.path().join("heeded").exists(), "it got no grace");
 }
+
+#[test]
+fn a_report_that_nobody_reads_does_not_hold_up_the_end() {
+    let folder = Folder::new();
+    let plan = folder.plan("[[process]]\ncommand = \"seq 1 100000\"\n");
+    let mut command = bg(&["run", "--json"]);
+    let mut child = command.arg(plan).arg("--path").arg(folder.path()).spawn().unwrap();
+    let stdout = child.stdout.take().unwrap();
+    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+    // With --json the report is the first thing there, and it is far larger than a pipe.
+    until("it prints", SOON, || rustix::io::ioctl_fionread(&stdout).unwrap() >= 16 << 10);
+    kill_process(pid, Signal::INT).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(stdout);
+}

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::effects::discard;
 use crate::output::Output;
 use crate::text;
 
@@ -80,13 +81,25 @@ impl PanicReport {
     /// Longest message that is kept, in bytes.
     pub const MAX_MESSAGE_BYTES: usize = 4096;
 
-    /// Reads the payload of a panic that was caught.
-    pub(crate) fn of(payload: &(dyn std::any::Any + Send)) -> Self {
+    /// Reads the payload of a panic that was caught, and drops it. A panic of its destructor is
+    /// caught too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::PanicReport;
+    ///
+    /// let payload = std::panic::catch_unwind(|| panic!("out of cheese")).unwrap_err();
+    /// assert_eq!(PanicReport::of(payload).message, "out of cheese");
+    /// ```
+    pub fn of(payload: Box<dyn std::any::Any + Send>) -> Self {
         let message = payload
             .downcast_ref::<&str>()
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("a panic whose payload is not text");
-        Self { message: text::prefix(message, Self::MAX_MESSAGE_BYTES).to_owned() }
+        let message = text::prefix(message, Self::MAX_MESSAGE_BYTES).to_owned();
+        discard(payload);
+        Self { message }
     }
 }

@@ -17,7 +17,6 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::context::TaskContext;
-use crate::effects::discard;
 use crate::failure::PanicReport;
 use crate::machine::Ending;
 use crate::outcome::{Reason, TaskResult};
@@ -101,7 +100,5 @@ where
 }
 
 fn panicked(payload: Box<dyn std::any::Any + Send>) -> Ending {
-    let report = PanicReport::of(payload.as_ref());
-    discard(payload);
-    Ending::Panicked(report)
+    Ending::Panicked(PanicReport::of(payload))
 }

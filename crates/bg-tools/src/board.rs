@@ -124,7 +124,7 @@ fn read_output(log: Option<&OutputLog>, finished: Option<&Finished>, piece: Piec
     let nothing = || Chunk::of_bytes(&[], 0, 0, true);
     let mut chunk = log.map_or_else(nothing, |log| log.read(from, max, stream));
     let text_start = finished.map_or(0, text_start);
-    // Of a task that has ended nothing more comes, also if nobody has closed its log.
+    // The end of the log is not the end: the text of the outcome follows it.
     chunk.eof = finished.is_some() && chunk.next == text_start;
     let output = finished.and_then(|finished| finished.outcome.output());
     let text = output.map_or("", |output| &output.text);

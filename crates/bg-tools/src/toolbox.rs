@@ -2,11 +2,11 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bg_core::{Claim, text};
+use bg_core::{Claim, PanicReport, text};
 use futures_util::FutureExt;
 use serde::Serialize;
 
@@ -195,16 +195,7 @@ impl std::fmt::Debug for Toolbox {
 }
 
 fn panicked(tool: &str, payload: Box<dyn Any + Send>) -> ToolError {
-    let message = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic whose payload is not text")
-        .to_owned();
-    // The payload's destructor is the tool's own too; a second panic has no end, so it is leaked.
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
-    }
+    let message = PanicReport::of(payload).message;
     ToolError::Panicked { tool: tool.to_owned(), message }
 }
 

@@ -1,8 +1,9 @@
 //! The JSON document at the end of a run. Its field names are a contract with scripts.
 
-use bg_agents::core::{Kind, TaskId};
+use bg_agents::core::{Exit, Kind, TaskId};
 use serde::Serialize;
 
+use super::result::status;
 use super::{Run, TaskResult};
 
 #[derive(Serialize)]
@@ -31,12 +32,6 @@ struct Row<'a> {
     #[serde(flatten)]
     exit: Option<Exit>,
     trace: &'a [String],
-}
-
-#[derive(Serialize)]
-struct Exit {
-    exit_code: Option<i32>,
-    signal: Option<i32>,
 }
 
 #[derive(Serialize)]
@@ -74,15 +69,14 @@ pub(crate) fn document(run: &Run) -> String {
 fn row(result: &TaskResult) -> Row<'_> {
     let finished = &result.finished;
     let exit = finished.outcome.output().and_then(|output| output.exit);
-    let exit = (finished.id.kind() == Kind::PROCESS).then(|| Exit {
-        exit_code: exit.and_then(|exit| exit.code),
-        signal: exit.and_then(|exit| exit.signal),
-    });
+    // One that could not be started has the fields too, empty.
+    let none = Exit { code: None, signal: None };
+    let exit = (finished.id.kind() == Kind::PROCESS).then(|| exit.unwrap_or(none));
     Row {
         task_id: finished.id,
         label: &finished.label,
         kind: finished.id.kind().to_string(),
-        status: result.status(),
+        status: status(finished),
         steps: finished.steps,
         tool_calls: result.tool_calls(),
         elapsed_ms: finished.elapsed.as_millis(),

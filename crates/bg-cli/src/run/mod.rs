@@ -75,17 +75,19 @@ fn play(plan: Plan, folder: &Arc<Folder>, json: bool) -> Result<ExitCode, team::
         .build()
         .map_err(team::TeamError::Runtime)?;
     let mut screen = if json { Screen::stderr() } else { Screen::stdout() };
-    let played = runtime.block_on(play_on(plan, folder, &mut screen));
+    let played = runtime.block_on(play_on(plan, folder, &mut screen)).map(|run| {
+        // While the runtime still heeds interrupts: whoever reads may not.
+        if json {
+            screen = Screen::stdout();
+            screen.line(&json::document(&run));
+        } else {
+            screen.text(&report::report(&run));
+        }
+        run.exit_code(screen)
+    });
     // Futures that are left are dropped here, and a process that is dropped is killed.
     runtime.shutdown_timeout(LAST);
-    let run = played?;
-    if json {
-        screen = Screen::stdout();
-        screen.line(&json::document(&run));
-    } else {
-        screen.text(&report::report(&run));
-    }
-    Ok(run.exit_code(screen))
+    played
 }
 
 async fn play_on(

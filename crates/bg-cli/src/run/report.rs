@@ -1,5 +1,6 @@
 //! The report at the end of a run.
 
+use super::result::ending;
 use super::screen::{count, one_line, time};
 use super::{Run, TaskResult};
 
@@ -29,7 +30,7 @@ pub(crate) fn report(run: &Run) -> String {
 
 fn result_row(result: &TaskResult) -> String {
     let finished = &result.finished;
-    let (ending, bytes) = (one_line(&result.ending()), result.bytes);
+    let (ending, bytes) = (ending(finished), result.bytes);
     let rest = result.where_rest().map(|rest| format!("; {rest}")).unwrap_or_default();
     let label: String = one_line(&finished.label).chars().take(LABEL_WIDTH).collect();
     row([

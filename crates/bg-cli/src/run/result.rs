@@ -45,35 +45,13 @@ impl TaskResult {
         !meant && !self.finished.outcome.is_success()
     }
 
-    /// The word for how it ended.
-    pub(crate) fn status(&self) -> &'static str {
-        status_word(self.finished.id.kind(), self.finished.status())
-    }
-
     pub(crate) fn tool_calls(&self) -> u64 {
         self.finished.outcome.output().map_or(0, |output| output.usage.tool_calls)
     }
 
-    /// How it ended, in words: `exited with code 3`, `errored: no such file: it was moved`.
-    pub(crate) fn ending(&self) -> String {
-        let exit = self.finished.outcome.output().and_then(|output| output.exit);
-        match (self.finished.outcome.reason(), exit) {
-            (Some(reason), Some(exit)) => format!("{} ({reason}; {exit})", self.status()),
-            (Some(reason), None) => format!("{}: {reason}", self.status()),
-            (None, Some(exit)) => exit.to_string(),
-            (None, None) => self.status().to_owned(),
-        }
-    }
-
-    /// Who it was and how it ended, in one line.
-    pub(crate) fn summary(&self) -> String {
-        let (label, ending) = (one_line(&self.finished.label), one_line(&self.ending()));
-        format!("{label}: {ending}, after {}", time(self.finished.elapsed))
-    }
-
     /// What is printed when it arrives.
     pub(crate) fn block(&self) -> String {
-        let mut block = format!("\n=== {} {}\n", self.finished.id, self.summary());
+        let mut block = format!("\n=== {} {}\n", self.finished.id, summary(&self.finished));
         for line in self.output.lines().take(SHOWN_LINES) {
             let line = text::cut(line.to_owned(), SHOWN_LINE_BYTES);
             block.push_str(&format!("  {}\n", harmless(&line)));
@@ -100,6 +78,30 @@ impl TaskResult {
             (rest, dropped) => rest.or(dropped),
         }
     }
+}
+
+/// The word for how a task ended.
+pub(crate) fn status(finished: &Finished) -> &'static str {
+    status_word(finished.id.kind(), finished.status())
+}
+
+/// How it ended, in words: `exited with code 3`, `errored: no such file: it was moved`.
+pub(crate) fn ending(finished: &Finished) -> String {
+    let exit = finished.outcome.output().and_then(|output| output.exit);
+    let status = status(finished);
+    let words = match (finished.outcome.reason(), exit) {
+        (Some(reason), Some(exit)) => format!("{status} ({reason}; {exit})"),
+        (Some(reason), None) => format!("{status}: {reason}"),
+        (None, Some(exit)) => exit.to_string(),
+        (None, None) => status.to_owned(),
+    };
+    one_line(&words)
+}
+
+/// Who it was and how it ended, in one line.
+pub(crate) fn summary(finished: &Finished) -> String {
+    let label = one_line(&finished.label);
+    format!("{label}: {}, after {}", ending(finished), time(finished.elapsed))
 }
 
 /// Returns whether an output is more than is printed.

@@ -6,7 +6,7 @@ use bg_agents::core::{Claim, CloseReport, Event, Events, Lagged, TaskId};
 
 use super::interrupt::Interrupted;
 use super::live::Live;
-use super::result::TaskResult;
+use super::result::{TaskResult, summary};
 use super::screen::{Screen, count, one_line};
 use super::team::{Team, TeamError};
 use crate::plan::Plan;
@@ -133,8 +133,7 @@ impl<'a> Watch<'a> {
         }
         for finished in &report.ended {
             if !self.results.contains_key(&finished.id) {
-                let ended = TaskResult::of(finished, false);
-                self.screen.line(&format!("{} {}", finished.id, ended.summary()));
+                self.screen.line(&format!("{} {}", finished.id, summary(finished)));
             }
         }
         for id in report.unresponsive {
