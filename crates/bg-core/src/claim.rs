@@ -6,11 +6,13 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::machine::{Key, Next as Found};
+use tokio::time::Instant;
+
+use crate::machine::{Key, Next as Found, ScopeKey, Seek};
 use crate::outcome::Finished;
 use crate::scope::Scope;
-use crate::shared::with_weak;
-use crate::sync::Arc;
+use crate::shared::{Shared, with_weak};
+use crate::sync::{Arc, Weak};
 
 /// A scope's queue of outcomes that nobody has claimed yet, in order of completion.
 ///
@@ -40,18 +42,55 @@ impl Inbox {
         Self(scope)
     }
 
+    /// Returns whether there is nothing to claim now. It reads one number and takes no lock, so a
+    /// host may ask before each turn, however much is running.
+    pub fn is_empty(&self) -> bool {
+        self.0.cell().is_empty()
+    }
+
     /// Claims the oldest outcome, if there is one now.
     pub fn try_next(&self) -> Option<Claim> {
+        if self.is_empty() {
+            return None;
+        }
         let cell = self.0.cell();
-        let held =
-            with_weak(&cell.shared, |machine, fx, _| machine.take(cell.key, fx)).flatten()?;
+        let held = with_weak(&cell.shared, |machine, fx| machine.take(cell.key, fx)).flatten()?;
         Some(Claim::new(self.0.clone(), held))
+    }
+
+    /// Claims the oldest outcomes, at most `max`, in order of completion.
+    pub fn take(&self, max: usize) -> Vec<Claim> {
+        std::iter::from_fn(|| self.try_next()).take(max).collect()
     }
 
     /// Waits for an outcome and claims it; `None` once nothing will come any more: the scope has
     /// ended, the registry is gone, or the scope was closed and everything in it is delivered.
     pub fn next(&self) -> Next {
-        Next { scope: self.0.clone(), listener: None }
+        Next(Listener::new(&self.0, Seek::Claim), self.0.clone())
+    }
+
+    /// Waits until something is claimable, whenever it came, and claims nothing: any number of
+    /// listeners see it. Whoever comes second may find the inbox empty again.
+    ///
+    /// Returns `false` once nothing will come any more; see [`next`](Self::next).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::{Output, Registry, Task};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry = Registry::new();
+    /// let root = registry.root_scope();
+    /// root.spawn(Task::new("index", ""), |_| async { Ok(Output::text("done")) })?;
+    /// assert!(root.inbox().ready().await);
+    /// assert_eq!(root.inbox().drain().count(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ready(&self) -> Ready {
+        Ready(Listener::new(&self.0, Seek::Look), Some(self.0.clone()))
     }
 
     /// Claims and acknowledges, one outcome a step of the iterator. What the iterator has not
@@ -68,38 +107,85 @@ impl Inbox {
 /// Safe: an outcome is claimed only in the poll that returns it.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
-pub struct Next {
-    scope: Scope,
-    listener: Option<u64>,
-}
+pub struct Next(Listener, Scope);
 
 impl Future for Next {
     type Output = Option<Claim>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Claim>> {
+        self.0.poll(cx).map(|found| match found {
+            Found::Claimed(held) => Some(Claim::new(self.1.clone(), held)),
+            _ => None,
+        })
+    }
+}
+
+/// Waits until something is claimable; see [`Inbox::ready`].
+///
+/// # Cancel safety
+///
+/// Safe: it claims nothing.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Ready(
+    Listener,
+    #[expect(dead_code, reason = "keeps the root open while somebody listens")] Option<Scope>,
+);
+
+impl Ready {
+    /// Listens without keeping the root open.
+    pub(crate) fn weak(shared: &Weak<Shared>, key: ScopeKey) -> Self {
+        let (shared, seek, place) = (shared.clone(), Seek::Look, None);
+        Self(Listener { shared, key, seek, place }, None)
+    }
+}
+
+impl Future for Ready {
+    type Output = bool;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        self.0.poll(cx).map(|found| matches!(found, Found::Ready))
+    }
+}
+
+/// A listener on an inbox, taken off when it is dropped.
+#[derive(Debug)]
+struct Listener {
+    shared: Weak<Shared>,
+    key: ScopeKey,
+    seek: Seek,
+    /// Its place among the listeners.
+    place: Option<u64>,
+}
+
+impl Listener {
+    fn new(scope: &Scope, seek: Seek) -> Self {
+        let cell = scope.cell();
+        Self { shared: cell.shared.clone(), key: cell.key, seek, place: None }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Found> {
         let waker = cx.waker().clone();
-        let cell = self.scope.cell();
-        let found = with_weak(&cell.shared, |machine, fx, _| {
-            machine.listen(cell.key, self.listener, waker, fx)
+        let found = with_weak(&self.shared, |machine, fx| {
+            machine.listen(self.key, self.seek, self.place, waker, fx)
         });
+        self.place = match found {
+            Some(Found::Waiting(key)) => Some(key),
+            _ => None,
+        };
         match found {
-            Some(Found::Claimed(held)) => {
-                self.listener = None;
-                Poll::Ready(Some(Claim::new(self.scope.clone(), held)))
-            }
-            Some(Found::Waiting(key)) => {
-                self.listener = Some(key);
-                Poll::Pending
-            }
-            Some(Found::Over) | None => Poll::Ready(None),
+            Some(Found::Waiting(_)) => Poll::Pending,
+            Some(found) => Poll::Ready(found),
+            None => Poll::Ready(Found::Over),
         }
     }
 }
 
-impl Drop for Next {
+impl Drop for Listener {
     fn drop(&mut self) {
-        let cell = self.scope.cell();
-        with_weak(&cell.shared, |machine, fx, _| machine.unlisten(cell.key, self.listener, fx));
+        with_weak(&self.shared, |machine, fx| {
+            machine.unlisten(self.key, self.seek, self.place, fx);
+        });
     }
 }
 
@@ -112,7 +198,16 @@ impl Iterator for Drain {
     type Item = Arc<Finished>;
 
     fn next(&mut self) -> Option<Arc<Finished>> {
-        self.0.try_next().map(Claim::ack)
+        let cell = self.0.0.cell();
+        if cell.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        with_weak(&cell.shared, |machine, fx| {
+            let now = machine.stamp(now);
+            machine.take_acked(cell.key, now, fx)
+        })
+        .flatten()
     }
 }
 
@@ -144,8 +239,11 @@ impl Claim {
     /// long as it is kept.
     pub fn ack(mut self) -> Arc<Finished> {
         self.acked = true;
-        let key = self.held.key;
-        with_weak(&self.scope.cell().shared, |machine, fx, _| machine.ack(key, fx));
+        let (key, now) = (self.held.key, Instant::now());
+        with_weak(&self.scope.cell().shared, |machine, fx| {
+            let now = machine.stamp(now);
+            machine.ack(key, now, fx);
+        });
         self.held.finished.clone()
     }
 
@@ -172,8 +270,11 @@ impl fmt::Debug for Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if !self.acked {
-            let key = self.held.key;
-            with_weak(&self.scope.cell().shared, |machine, fx, _| machine.give_back(key, fx));
+            let (key, now) = (self.held.key, Instant::now());
+            with_weak(&self.scope.cell().shared, |machine, fx| {
+                let now = machine.stamp(now);
+                machine.give_back(key, now, fx);
+            });
         }
     }
 }

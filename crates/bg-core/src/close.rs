@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::id::TaskId;
 use crate::outcome::Finished;
 use crate::scope::ScopeCell;
@@ -23,13 +25,16 @@ pub struct CloseReport {
 }
 
 pub(crate) async fn close(cell: &ScopeCell, grace: Duration) -> CloseReport {
-    let closing =
-        with_weak(&cell.shared, |machine, fx, now| machine.close_scope(cell.key, grace, now, fx));
+    let closing = with_weak(&cell.shared, |machine, fx| machine.close_scope(cell.key, grace, fx));
     let Some((live, wait)) = closing else { return CloseReport::default() };
     let mut watch = Watch::new(&cell.shared, wait);
     if !watch.settle(grace).await {
+        let now = Instant::now();
         for id in &live {
-            with_weak(&cell.shared, |m, fx, now| m.force(cell.key.task(id.number()), now, fx));
+            with_weak(&cell.shared, |m, fx| {
+                let now = m.stamp(now);
+                m.force(cell.key.task(id.number()), now, fx);
+            });
         }
         watch.settle(LAST).await;
     }
@@ -37,6 +42,6 @@ pub(crate) async fn close(cell: &ScopeCell, grace: Duration) -> CloseReport {
         // The registry went away meanwhile, and what became of them with it.
         return CloseReport { ended: Vec::new(), unresponsive: live };
     };
-    let unresponsive = seen.pending.into_iter().map(|(snapshot, _)| snapshot.id).collect();
+    let unresponsive = seen.pending.into_iter().map(|snapshot| snapshot.id).collect();
     CloseReport { ended: seen.ended, unresponsive }
 }

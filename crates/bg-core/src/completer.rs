@@ -3,8 +3,7 @@
 use tokio::task::AbortHandle;
 
 use crate::context::TaskContext;
-use crate::machine::Ending;
-use crate::outcome::{Reason, TaskResult};
+use crate::outcome::{Outcome, Reason, TaskResult};
 
 /// The other end of a task that was [registered](crate::Scope::register): whoever holds it reports
 /// and completes.
@@ -29,7 +28,7 @@ impl Completer {
     }
 
     /// Binds a task of tokio's to this one: it is aborted when a stop is not heeded, and with the
-    /// registry; at once if either came first.
+    /// registry; at once if either came first. Several can be bound.
     pub fn bind(&self, handle: AbortHandle) {
         self.context.attach(handle);
     }
@@ -37,14 +36,17 @@ impl Completer {
     /// Ends the task. When this returns, its outcome can be claimed. Ignored if the task has ended.
     pub fn complete(mut self, result: TaskResult) {
         self.completed = true;
-        self.context.finish(Ending::Returned(result));
+        self.context.finish(match result {
+            Ok(output) => Outcome::Completed(output),
+            Err(failure) => Outcome::Failed(failure.capped()),
+        });
     }
 }
 
 impl Drop for Completer {
     fn drop(&mut self) {
         if !self.completed {
-            self.context.finish(Ending::Dropped(Reason::CompleterDropped));
+            self.context.finish(Outcome::dropped(Reason::CompleterDropped));
         }
     }
 }

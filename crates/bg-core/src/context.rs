@@ -2,28 +2,61 @@
 
 use std::fmt;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::id::TaskId;
 use crate::log::{LogCaps, OutputLog};
-use crate::machine::{Ending, Key, ScopeKey};
+use crate::machine::{Key, RootId, ScopeKey};
+use crate::mailbox::{Mailbox, MailboxCaps};
+use crate::outcome::{Finished, Outcome};
 use crate::scope::Scope;
-use crate::shared::{Shared, with_weak};
-use crate::sync::Weak;
+use crate::shared::{Post, Shared, with_weak};
+use crate::status::Phase;
+use crate::sync::{Arc, Weak};
+use crate::view::View;
+use crate::wait::Wait;
 
-/// A task's handle to itself: it reports, asks whether to stop, writes output and spawns children.
+/// A task's handle to itself: it reports, asks whether to stop, writes output, reads its mail and
+/// spawns children.
 ///
 /// Clones are handles of the same task. What is reported after the task has ended is ignored.
+///
+/// # Examples
+///
+/// ```
+/// use bg_core::{Output, Phase, Registry, Stream, Task};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = Registry::new();
+/// let root = registry.root_scope();
+/// let id = root.spawn(Task::agent("explore", "find all tests"), |cx| async move {
+///     cx.step(1);
+///     cx.phase(Phase::WaitingForTool);
+///     cx.trace("Read src/lib.rs");
+///     cx.log().write(Stream::Stdout, b"3 files\n");
+///     Ok(Output::text("found 42 tests"))
+/// })?;
+/// let ended = root.wait([id]).await?.ended;
+/// assert_eq!((ended[0].steps, ended[0].trace.len()), (1, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct TaskContext {
     shared: Weak<Shared>,
-    key: Key,
+    root: RootId,
     id: TaskId,
 }
 
 impl TaskContext {
-    pub(crate) fn new(shared: Weak<Shared>, key: Key, id: TaskId) -> Self {
-        Self { shared, key, id }
+    pub(crate) fn new(shared: Weak<Shared>, root: RootId, id: TaskId) -> Self {
+        Self { shared, root, id }
+    }
+
+    fn key(&self) -> Key {
+        Key { root: self.root, number: self.id.number() }
     }
 
     /// Returns the id.
@@ -33,22 +66,46 @@ impl TaskContext {
 
     /// Reports the step: the status becomes `Running { step }`.
     pub fn step(&self, step: u32) {
-        with_weak(&self.shared, |machine, fx, _| machine.step(self.key, step, fx));
+        with_weak(&self.shared, |machine, fx| machine.step(self.key(), step, fx));
+    }
+
+    /// Reports what the task is doing now.
+    pub fn phase(&self, phase: Phase) {
+        with_weak(&self.shared, |machine, fx| machine.phase(self.key(), phase, fx));
     }
 
     /// Traces a line, to be delivered with the outcome. At most
     /// [`MAX_TRACE_LINES`](crate::Finished::MAX_TRACE_LINES) lines of at most 2,000 bytes are kept.
     pub fn trace(&self, line: impl Into<String>) {
         let line = line.into();
-        with_weak(&self.shared, |machine, fx, _| machine.trace(self.key, line, fx));
+        with_weak(&self.shared, |machine, fx| machine.trace(self.key(), line, fx));
     }
 
     /// Returns the token that fires when the task is stopped.
     ///
     /// Asking for it is a promise to listen: from then on a stop gives the task its grace before
     /// it is aborted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bg_core::{Failure, Outcome, Output, Registry, Task};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let registry = Registry::new();
+    /// # let root = registry.root_scope();
+    /// let id = root.spawn(Task::new("serve", ""), |cx| async move {
+    ///     cx.token().cancelled().await;
+    ///     Ok(Output::text("closed in order"))
+    /// })?;
+    /// tokio::task::yield_now().await;
+    /// root.cancel(id, "that is all")?;
+    /// assert!(root.wait([id]).await?.ended[0].outcome.is_success());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn token(&self) -> CancellationToken {
-        let token = with_weak(&self.shared, |machine, _, _| machine.token(self.key)).flatten();
+        let token = with_weak(&self.shared, |machine, _| machine.token(self.key())).flatten();
         token.unwrap_or_else(fired)
     }
 
@@ -59,29 +116,74 @@ impl TaskContext {
 
     /// Returns the output log; `caps` hold if this is its first use.
     pub fn log_with(&self, caps: LogCaps) -> OutputLog {
-        let log = with_weak(&self.shared, |machine, _, _| machine.log(self.key, caps)).flatten();
+        let log = with_weak(&self.shared, |machine, _| {
+            let listener = (self.shared.clone(), self.key());
+            machine.log(self.key(), || OutputLog::told(caps, listener))
+        });
         // After the end: a log that nobody reads.
-        log.unwrap_or_else(|| OutputLog::new(LogCaps { head: 0, tail: 0 }))
+        log.flatten().unwrap_or_else(|| OutputLog::new(LogCaps { head: 0, tail: 0 }))
+    }
+
+    /// Returns the mailbox, made on first use with the default caps; see
+    /// [`Scope::send`](crate::Scope::send). Clones share it: each message is received once.
+    pub fn mailbox(&self) -> Mailbox {
+        self.mailbox_with(MailboxCaps::default())
+    }
+
+    /// Returns the mailbox; `caps` hold if this is its first use.
+    pub fn mailbox_with(&self, caps: MailboxCaps) -> Mailbox {
+        let mailbox = with_weak(&self.shared, |machine, _| {
+            machine.mailbox(self.key(), || Mailbox::new(caps))
+        });
+        mailbox.flatten().unwrap_or_else(Mailbox::closed)
+    }
+
+    /// Attaches a view of the task's recent messages, for [`Scope::peek`](crate::Scope::peek).
+    pub fn attach_view(&self, view: Arc<dyn View>) {
+        with_weak(&self.shared, |machine, fx| machine.attach_view(self.key(), view, fx));
     }
 
     /// Returns the scope for children. They are stopped when this task ends.
     pub fn scope(&self) -> Scope {
-        let key = ScopeKey { root: self.key.root, owner: self.key.number };
+        let key = ScopeKey { root: self.root, owner: self.id.number() };
         Scope::new(self.shared.clone(), key)
     }
 
-    pub(crate) fn start(&self) {
-        with_weak(&self.shared, |machine, fx, _| machine.start(self.key, fx));
+    /// Waits for children of this task, which lends its slot to others meanwhile; see
+    /// [`Scope::wait`](crate::Scope::wait). A wait for the task itself or for one above it is
+    /// refused with [`TaskError::WaitsForItself`](crate::TaskError::WaitsForItself).
+    pub fn wait(&self, ids: impl IntoIterator<Item = TaskId>) -> Wait {
+        self.scope().wait(ids)
     }
 
-    pub(crate) fn finish(&self, ending: Ending) {
-        with_weak(&self.shared, |machine, fx, now| machine.finish(self.key, ending, now, fx));
+    pub(crate) fn post_start(&self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.post(Post::Started(self.key()));
+        }
+    }
+
+    /// Ends the task. What has been reported is seen by everybody who looks, though not before
+    /// this returns.
+    pub(crate) fn post_end(&self, outcome: Outcome) {
+        if let Some(shared) = self.shared.upgrade() {
+            let finished = Arc::new(Finished::new(self.id, outcome));
+            shared.post(Post::Finished(self.key(), finished, Instant::now()));
+        }
+    }
+
+    /// Ends the task before this returns.
+    pub(crate) fn finish(&self, outcome: Outcome) {
+        let finished = Arc::new(Finished::new(self.id, outcome));
+        let now = Instant::now();
+        with_weak(&self.shared, |machine, fx| {
+            let now = machine.stamp(now);
+            machine.finish(self.key(), finished, now, fx);
+        });
     }
 
     pub(crate) fn attach(&self, handle: tokio::task::AbortHandle) {
         let spare = handle.clone();
-        if with_weak(&self.shared, |machine, fx, _| machine.attach(self.key, handle, fx)).is_none()
-        {
+        if with_weak(&self.shared, |machine, fx| machine.attach(self.key(), handle, fx)).is_none() {
             spare.abort();
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::claim::Delivered;
 use crate::id::{Kind, ParseIdError, TaskId, TaskRef};
+use crate::limits::LimitKind;
 use crate::status::Status;
 
 /// A task could not be started.
@@ -20,6 +21,14 @@ pub enum SpawnError {
     /// The root has used up its numbers.
     #[error("the root has no task number left")]
     NumbersExhausted,
+    /// A limit of the host's is reached.
+    #[error("the limit of {value} {limit} is reached")]
+    Limit {
+        /// Which one.
+        limit: LimitKind,
+        /// Its value.
+        value: u64,
+    },
 }
 
 /// A task cannot be touched by this caller.
@@ -32,12 +41,19 @@ pub enum TaskError {
     /// The task belongs to another scope of this root.
     #[error("task {0} is not owned by this caller")]
     Forbidden(DisplayRef),
+    /// A task cannot wait for itself or for one above it: neither would end.
+    #[error("task {0} cannot be waited for by itself or by a task below it")]
+    WaitsForItself(DisplayRef),
     /// The registry is gone.
     #[error("the registry is closed")]
     Closed,
 }
 
 impl TaskError {
+    pub(crate) fn waits_for_itself(task: impl Into<TaskRef>) -> Self {
+        Self::WaitsForItself(DisplayRef(task.into()))
+    }
+
     pub(crate) fn not_found(task: impl Into<TaskRef>) -> Self {
         Self::NotFound(DisplayRef(task.into()))
     }
@@ -90,4 +106,34 @@ pub enum ClaimError {
     /// Another holder has the outcome, or had it and acknowledged it. It can still be read.
     #[error("the outcome of task {} is delivered already", .0.finished.id)]
     Delivered(Delivered),
+}
+
+/// A message could not be delivered; it was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The task cannot be touched by this caller.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The task has ended.
+    #[error("task {id} is {status}")]
+    Ended {
+        /// The task.
+        id: TaskId,
+        /// How it ended.
+        status: Status,
+    },
+    /// The task takes no messages: it has not asked for its mailbox.
+    #[error("task {0} takes no messages")]
+    NoMailbox(TaskId),
+    /// The task has as many messages, or as many bytes of them, as its mailbox holds.
+    #[error("the mailbox of task {id} is full ({messages} messages, {bytes} bytes)")]
+    Full {
+        /// The task.
+        id: TaskId,
+        /// Messages that wait in it.
+        messages: usize,
+        /// Bytes that these have.
+        bytes: usize,
+    },
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::id::TaskId;
 use crate::machine::RootId;
-use crate::status::Status;
+use crate::status::{Phase, Status};
 
 /// Something that happened to a task.
 ///
@@ -49,6 +49,11 @@ pub enum EventKind {
     },
     /// Its status changed.
     Status(Status),
+    /// It says what it is doing now.
+    Phase {
+        /// What.
+        phase: Phase,
+    },
     /// It traced a line.
     Trace {
         /// The line.
@@ -60,8 +65,20 @@ pub enum EventKind {
     Claimed,
     /// A claim was given back.
     GivenBack,
+    /// A claim was given back when its scope had ended: nobody can claim it any more.
+    Released,
     /// Its outcome was acknowledged.
     Acked,
+    /// It is not kept any more.
+    Evicted,
+    /// It was a foreground task and is an ordinary one now.
+    Detached,
+    /// Its output log grew. Told once in a while, not at each write; what was written last before
+    /// the end is told by the end.
+    OutputGrew {
+        /// Bytes written so far.
+        total: u64,
+    },
 }
 
 /// Events were published faster than they were read, and this many were dropped.
@@ -116,14 +133,18 @@ impl EventRing {
         waker
     }
 
+    pub(crate) fn is_heard(&self) -> bool {
+        !self.subscribers.is_empty()
+    }
+
     pub(crate) fn publish(
         &mut self,
         root: RootId,
         task: TaskId,
-        wakers: &mut Vec<Waker>,
+        wakers: &mut impl Extend<Waker>,
         what: impl FnOnce() -> EventKind,
     ) {
-        if self.subscribers.is_empty() {
+        if !self.is_heard() {
             return;
         }
         if self.ring.len() == self.cap {
@@ -135,7 +156,7 @@ impl EventRing {
     }
 
     /// Takes the wakers of all subscribers, when nothing more will come.
-    pub(crate) fn close(&mut self, wakers: &mut Vec<Waker>) {
+    pub(crate) fn close(&mut self, wakers: &mut impl Extend<Waker>) {
         wakers.extend(self.subscribers.values_mut().filter_map(|s| s.waker.take()));
     }
 

@@ -1,5 +1,6 @@
 //! Why a task did not complete.
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 
@@ -39,6 +40,29 @@ pub struct Failure {
 impl Failure {
     const MAX_CAUSES: usize = 16;
 
+    /// Longest message and longest cause that a task's outcome keeps, in bytes; of a longer one
+    /// the rest is counted.
+    pub const MAX_MESSAGE_BYTES: usize = 16 << 10;
+
+    /// Cuts what is too long to be kept.
+    pub(crate) fn capped(mut self) -> Self {
+        let cap = |text: &mut String| {
+            if text.len() > Self::MAX_MESSAGE_BYTES {
+                *text = text::cut(std::mem::take(text), Self::MAX_MESSAGE_BYTES);
+            }
+        };
+        cap(&mut self.message);
+        self.causes.iter_mut().for_each(cap);
+        self.causes.truncate(Self::MAX_CAUSES);
+        self
+    }
+
+    pub(crate) fn weight(&self) -> u64 {
+        let causes: usize = self.causes.iter().map(String::len).sum();
+        let partial = self.partial.as_ref().map_or(0, |partial| partial.weight());
+        (self.message.len() + causes) as u64 + partial
+    }
+
     /// Makes a failure from a message.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), causes: Vec::new(), partial: None }
@@ -70,11 +94,18 @@ impl fmt::Display for Failure {
 }
 
 /// What a panic said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PanicReport {
     /// The message, cut at [`PanicReport::MAX_MESSAGE_BYTES`].
     pub message: String,
+    /// Where it happened, `file:line:column`; known once the host has called
+    /// [`PanicReport::capture_locations`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// What the task had returned, when a destructor of its own panicked after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<Box<Output>>,
 }
 
 impl PanicReport {
@@ -93,6 +124,7 @@ impl PanicReport {
     /// assert_eq!(PanicReport::of(payload).message, "out of cheese");
     /// ```
     pub fn of(payload: Box<dyn std::any::Any + Send>) -> Self {
+        let location = LOCATION.take();
         let message = payload
             .downcast_ref::<&str>()
             .copied()
@@ -100,6 +132,40 @@ impl PanicReport {
             .unwrap_or("a panic whose payload is not text");
         let message = text::prefix(message, Self::MAX_MESSAGE_BYTES).to_owned();
         discard(payload);
-        Self { message }
+        Self { message, location, partial: None }
     }
+
+    /// Has reports say where panics happen from now on. A payload does not know its place, so
+    /// this puts a panic hook of the process in front of the one that is there, which is called
+    /// as before. For hosts to call, once, at their start.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::PanicReport;
+    ///
+    /// PanicReport::capture_locations();
+    /// let payload = std::panic::catch_unwind(|| panic!("here")).unwrap_err();
+    /// assert!(PanicReport::of(payload).location.is_some());
+    /// ```
+    pub fn capture_locations() {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |info| {
+                LOCATION.set(info.location().map(ToString::to_string));
+                before(info);
+            }));
+        });
+    }
+
+    pub(crate) fn with_output(mut self, output: Output) -> Self {
+        self.partial = Some(Box::new(output));
+        self
+    }
+}
+
+thread_local! {
+    /// Where the latest panic of this thread happened, until it is reported.
+    static LOCATION: Cell<Option<String>> = const { Cell::new(None) };
 }

@@ -15,49 +15,56 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
 use crate::context::TaskContext;
+use crate::effects::Start;
 use crate::failure::PanicReport;
-use crate::machine::Ending;
-use crate::outcome::{Reason, TaskResult};
+use crate::outcome::{Outcome, Reason, TaskResult};
 
 pin_project! {
     pub(crate) struct TaskFuture<F, Fut> {
         context: TaskContext,
-        start: Option<F>,
         #[pin]
-        running: Option<Fut>,
+        stage: Stage<F, Fut>,
         ended: bool,
     }
 
     impl<F, Fut> PinnedDrop for TaskFuture<F, Fut> {
         fn drop(this: Pin<&mut Self>) {
-            this.end(Ending::Dropped(Reason::Aborted));
+            this.end(Outcome::dropped(Reason::Aborted));
         }
+    }
+}
+
+pin_project! {
+    #[project = StagePinned]
+    #[project_replace = StageOwned]
+    enum Stage<F, Fut> {
+        Start { body: F },
+        Run { #[pin] running: Fut },
+        Gone,
     }
 }
 
 impl<F, Fut> TaskFuture<F, Fut> {
     pub(crate) fn new(context: TaskContext, body: F) -> Self {
-        Self { context, start: Some(body), running: None, ended: false }
+        Self { context, stage: Stage::Start { body }, ended: false }
     }
 
     /// Destroys the body, then records the outcome (I1). Does nothing the second time.
-    fn end(self: Pin<&mut Self>, ending: Ending) {
+    fn end(self: Pin<&mut Self>, outcome: Outcome) {
         let mut this = self.project();
         if std::mem::replace(this.ended, true) {
             return;
         }
-        let start = this.start.take();
-        let destroyed = catch_unwind(AssertUnwindSafe(|| {
-            drop(start);
-            this.running.set(None);
-        }));
-        let ending = match destroyed {
-            Ok(()) => ending,
-            Err(payload) => panicked(payload),
+        let destroyed = catch_unwind(AssertUnwindSafe(|| this.stage.set(Stage::Gone)));
+        let outcome = match destroyed {
+            Ok(()) => outcome,
+            Err(payload) => destroyed_badly(outcome, payload),
         };
-        this.context.finish(ending);
+        this.context.post_end(outcome);
     }
 }
 
@@ -70,12 +77,13 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let polled = catch_unwind(AssertUnwindSafe(|| self.as_mut().poll_body(cx)));
-        let ending = match polled {
+        let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(result)) => Ending::Returned(result),
-            Err(payload) => panicked(payload),
+            Ok(Poll::Ready(Ok(output))) => Outcome::Completed(output),
+            Ok(Poll::Ready(Err(failure))) => Outcome::Failed(failure.capped()),
+            Err(payload) => Outcome::Panicked(PanicReport::of(payload)),
         };
-        self.end(ending);
+        self.end(outcome);
         Poll::Ready(())
     }
 }
@@ -87,18 +95,42 @@ where
 {
     fn poll_body(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TaskResult> {
         let mut this = self.project();
-        if let Some(start) = this.start.take() {
-            this.context.start();
-            let body = start(this.context.clone());
-            this.running.set(Some(body));
+        if matches!(*this.stage, Stage::Start { .. }) {
+            this.context.post_start();
+            if let StageOwned::Start { body } = this.stage.as_mut().project_replace(Stage::Gone) {
+                let running = body(this.context.clone());
+                this.stage.set(Stage::Run { running });
+            }
         }
-        match this.running.as_pin_mut() {
-            Some(running) => running.poll(cx),
-            None => Poll::Pending,
+        match this.stage.project() {
+            StagePinned::Run { running } => running.poll(cx),
+            _ => Poll::Pending,
         }
     }
 }
 
-fn panicked(payload: Box<dyn std::any::Any + Send>) -> Ending {
-    Ending::Panicked(PanicReport::of(payload))
+/// A destructor that panics does not take away what the task had returned.
+fn destroyed_badly(outcome: Outcome, payload: Box<dyn std::any::Any + Send>) -> Outcome {
+    let report = PanicReport::of(payload);
+    match outcome {
+        Outcome::Completed(output) => Outcome::Panicked(report.with_output(output)),
+        Outcome::Panicked(first) => Outcome::Panicked(first),
+        _ => Outcome::Panicked(report),
+    }
+}
+
+/// A task that waits for a slot, and the runtime that it will run on.
+pub(crate) struct Waiting<F, Fut> {
+    pub(crate) runtime: Handle,
+    pub(crate) future: TaskFuture<F, Fut>,
+}
+
+impl<F, Fut> Start for Waiting<F, Fut>
+where
+    F: FnOnce(TaskContext) -> Fut + Send + 'static,
+    Fut: Future<Output = TaskResult> + Send + 'static,
+{
+    fn start(self: Box<Self>) -> AbortHandle {
+        self.runtime.spawn(self.future).abort_handle()
+    }
 }

@@ -57,20 +57,26 @@
 //! claimed, is held by one claim until it is acknowledged, and is then kept for reading until
 //! newer ones push it out.
 
+mod admin;
 mod claim;
 mod close;
 mod completer;
 mod context;
+mod driver;
 mod effects;
 mod error;
 mod events;
 mod failure;
+mod foreground;
 mod future;
 mod id;
+mod limits;
 mod log;
 mod machine;
+mod mailbox;
 mod outcome;
 mod output;
+mod parent;
 mod registry;
 mod scope;
 mod shared;
@@ -79,31 +85,41 @@ mod subscribe;
 mod sync;
 mod task;
 pub mod text;
+mod view;
 mod wait;
+mod wakers;
+mod watch;
 
 // The owner, and the capabilities it hands out.
+pub use admin::{Admin, AdminTask, Stats};
 pub use completer::Completer;
 pub use context::TaskContext;
+pub use limits::{LimitKind, Limits, Retention};
 pub use registry::{Registry, RegistryBuilder};
 pub use scope::Scope;
 // Tasks and their ids.
 pub use id::{InvalidKind, Kind, MAX_ID_BYTES, MAX_KIND_BYTES, ParseIdError, TaskId, TaskRef};
-pub use status::Status;
+pub use status::{Phase, Status};
 pub use task::{Snapshot, Task};
 // How they end.
 pub use failure::{Failure, PanicReport};
 pub use outcome::{Cancellation, Finished, Outcome, Reason, TaskResult, Unclaimed};
 pub use output::{Artifact, Exit, Output, Usage};
 // How that is delivered.
-pub use claim::{Claim, Delivered, Drain, Inbox, Next};
+pub use claim::{Claim, Delivered, Drain, Inbox, Next, Ready};
+pub use driver::{Driver, Turn, TurnEnd, TurnSlot};
+pub use foreground::Foreground;
 pub use machine::WaitFor;
 pub use wait::{Wait, Waited};
-// Stopping.
+// Stopping and steering.
 pub use close::CloseReport;
 pub use machine::CancelOutcome;
+pub use mailbox::{Mailbox, MailboxCaps, Message, Recv};
 // Watching.
 pub use events::{Event, EventKind, Lagged};
 pub use log::{Chunk, LogCaps, OutputLog, Stream};
 pub use subscribe::Events;
+pub use view::{Block, BlockKind, Peek, Peeked, RecentBlocks, View};
+pub use watch::StatusWatch;
 // Errors.
-pub use error::{ClaimError, DisplayRef, ResolveError, SpawnError, TaskError};
+pub use error::{ClaimError, DisplayRef, ResolveError, SendError, SpawnError, TaskError};

@@ -12,11 +12,13 @@
 //! # Lock order
 //!
 //! One lock, a leaf: nothing is called while it is held, and it is not taken while the
-//! registry's lock is held.
+//! registry's lock is held (`total` and `closed` are read beside it).
 
 use std::collections::VecDeque;
 
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::machine::Key;
+use crate::shared::{Shared, with_weak};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, Weak};
 
 /// Which of a task's streams bytes came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -71,7 +73,14 @@ struct Log {
     inner: Mutex<Inner>,
     /// Beside the lock, so that a task can end without taking it.
     closed: AtomicBool,
+    /// The same as in `inner`, for those who list tasks under the registry's lock.
+    total: AtomicU64,
+    /// Who is told that it grew.
+    listener: Option<Listener>,
 }
+
+/// The registry, and the task that writes.
+pub(crate) type Listener = (Weak<Shared>, Key);
 
 /// A piece of an output log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +118,8 @@ struct Inner {
     head: Part,
     tail: Part,
     total: u64,
+    /// What the registry was told last.
+    told: u64,
 }
 
 /// A contiguous piece of the log with its runs: (stream, length), in order.
@@ -122,21 +133,52 @@ struct Part {
 /// sixteen times what they write.
 const MAX_RUNS: usize = 4096;
 
+/// How many bytes are written between two events: enough that a chatty task does not fill the
+/// stream of events, few enough that a viewer keeps up.
+const TOLD_EVERY: u64 = 4096;
+
 impl OutputLog {
     /// Makes an empty log.
     pub fn new(caps: LogCaps) -> Self {
+        Self::make(caps, None)
+    }
+
+    /// Makes an empty log whose growth the registry is told of.
+    pub(crate) fn told(caps: LogCaps, listener: Listener) -> Self {
+        Self::make(caps, Some(listener))
+    }
+
+    fn make(caps: LogCaps, listener: Option<Listener>) -> Self {
         let (head, tail) = (Part::default(), Part::default());
-        let inner = Mutex::new(Inner { caps, head, tail, total: 0 });
-        Self(Arc::new(Log { inner, closed: AtomicBool::new(false) }))
+        let inner = Mutex::new(Inner { caps, head, tail, total: 0, told: 0 });
+        Self(Arc::new(Log {
+            inner,
+            closed: AtomicBool::new(false),
+            total: AtomicU64::new(0),
+            listener,
+        }))
     }
 
     /// Appends bytes. What is written after [`close`](Self::close) is ignored.
     pub fn write(&self, stream: Stream, bytes: &[u8]) {
         let mut inner = self.0.inner.lock();
         // Under the lock, as in `read`: where a reader saw the end, nothing follows.
-        if !bytes.is_empty() && !self.is_closed() {
-            inner.write(stream, bytes);
+        if bytes.is_empty() || self.is_closed() {
+            return;
         }
+        inner.write(stream, bytes);
+        self.0.total.store(inner.total, Ordering::Release);
+        let tell = inner.grew();
+        drop(inner);
+        if let Some(total) = tell {
+            self.tell(total);
+        }
+    }
+
+    /// Tells those who listen to the registry's events that the log grew.
+    fn tell(&self, total: u64) {
+        let Some((shared, key)) = &self.0.listener else { return };
+        with_weak(shared, |machine, fx| machine.output_grew(*key, total, fx));
     }
 
     /// Says that nothing more will come. The registry does this when the task ends.
@@ -150,7 +192,7 @@ impl OutputLog {
 
     /// Returns how many bytes were written in all.
     pub fn total(&self) -> u64 {
-        self.0.inner.lock().total
+        self.0.total.load(Ordering::Acquire)
     }
 
     /// Returns how many of them were dropped.
@@ -169,6 +211,15 @@ impl OutputLog {
 }
 
 impl Inner {
+    /// Returns what to tell about growth: the first bytes, then once in [`TOLD_EVERY`] bytes.
+    fn grew(&mut self) -> Option<u64> {
+        if self.told != 0 && self.total - self.told < TOLD_EVERY {
+            return None;
+        }
+        self.told = self.total;
+        Some(self.total)
+    }
+
     fn tail_start(&self) -> u64 {
         self.total - self.tail.bytes.len() as u64
     }

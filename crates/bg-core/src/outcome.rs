@@ -10,6 +10,9 @@ use crate::id::TaskId;
 use crate::log::OutputLog;
 use crate::output::Output;
 use crate::status::Status;
+use crate::sync::Arc;
+use crate::task::Text;
+use crate::view::View;
 
 /// What a task's future returns.
 pub type TaskResult = Result<Output, Failure>;
@@ -58,6 +61,7 @@ impl Outcome {
     pub fn output(&self) -> Option<&Output> {
         match self {
             Self::Completed(output) => Some(output),
+            Self::Panicked(report) => report.partial.as_deref(),
             _ => self.failure()?.partial.as_deref(),
         }
     }
@@ -69,6 +73,20 @@ impl Outcome {
             Self::Cancelled(cancellation) => cancellation.error.as_ref(),
             _ => None,
         }
+    }
+
+    pub(crate) fn dropped(reason: Reason) -> Self {
+        Self::Cancelled(Cancellation { reason, error: None })
+    }
+
+    /// The bytes that its texts and data take, roughly.
+    fn weight(&self) -> u64 {
+        let output = match self {
+            Self::Completed(output) => output.weight(),
+            Self::Panicked(report) => report.partial.as_ref().map_or(0, |output| output.weight()),
+            _ => 0,
+        };
+        output + self.failure().map_or(0, Failure::weight)
     }
 
     /// Says in words why there is no complete output; `None` for a completed task.
@@ -105,6 +123,10 @@ pub enum Reason {
     OwnerEnded,
     /// The scope or the registry was closed.
     Closed,
+    /// The token that its root was opened under has fired.
+    ParentCancelled,
+    /// It took longer than its deadline allowed.
+    DeadlineExceeded,
     /// The holder of its completer dropped it.
     CompleterDropped,
     /// Its future was dropped by somebody else, for example by the end of the runtime.
@@ -117,6 +139,8 @@ impl fmt::Display for Reason {
             Self::Requested(words) => words,
             Self::OwnerEnded => "the task that owns it ended",
             Self::Closed => "its scope was closed",
+            Self::ParentCancelled => "its host was cancelled",
+            Self::DeadlineExceeded => "its deadline was exceeded",
             Self::CompleterDropped => "its completer was dropped",
             Self::Aborted => "its future was dropped",
         })
@@ -124,15 +148,12 @@ impl fmt::Display for Reason {
 }
 
 /// A task that has ended: what was asked, how it ended, and what it left.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Finished {
     /// The id.
     pub id: TaskId,
-    /// The short name that the task was given.
-    pub label: String,
-    /// What it was asked to do.
-    pub prompt: String,
+    pub(crate) text: Text,
     /// How it ended.
     pub outcome: Outcome,
     /// The last step that it reported.
@@ -143,17 +164,63 @@ pub struct Finished {
     pub elapsed: Duration,
     /// The ended children whose outcomes nobody had claimed, in order of completion.
     pub unclaimed: Vec<Unclaimed>,
+    /// Messages that were sent to it and that it had not received.
+    pub unread: usize,
     /// What it wrote, if it wrote anything.
     pub log: Option<OutputLog>,
+    pub(crate) view: Option<Arc<dyn View>>,
+    /// What counts against the limit of undelivered bytes.
+    pub(crate) weight: u64,
 }
 
 impl Finished {
     /// Most trace lines that are kept; one marker follows when there were more.
     pub const MAX_TRACE_LINES: usize = 256;
 
+    pub(crate) fn new(id: TaskId, outcome: Outcome) -> Self {
+        Self {
+            id,
+            text: Text::default(),
+            weight: outcome.weight(),
+            outcome,
+            steps: 0,
+            trace: Vec::new(),
+            elapsed: Duration::ZERO,
+            unclaimed: Vec::new(),
+            unread: 0,
+            log: None,
+            view: None,
+        }
+    }
+
+    pub(crate) fn dropped(id: TaskId, reason: Reason) -> Self {
+        Self::new(id, Outcome::dropped(reason))
+    }
+
+    /// Returns the short name that the task was given.
+    pub fn label(&self) -> &str {
+        self.text.label()
+    }
+
+    /// Returns what it was asked to do.
+    pub fn prompt(&self) -> &str {
+        self.text.prompt()
+    }
+
     /// Returns the terminal status.
     pub fn status(&self) -> Status {
         self.outcome.status()
+    }
+}
+
+impl fmt::Debug for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finished")
+            .field("id", &self.id)
+            .field("label", &self.label())
+            .field("outcome", &self.outcome)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
     }
 }
 

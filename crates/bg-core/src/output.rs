@@ -49,6 +49,18 @@ impl Output {
         Self { exit: Some(exit), ..Self::default() }
     }
 
+    /// The bytes that its texts and data take, roughly.
+    pub(crate) fn weight(&self) -> u64 {
+        let artifacts = self.artifacts.iter().map(|artifact| {
+            artifact.name.len() + artifact.uri.len() + artifact.mime.as_ref().map_or(0, String::len)
+        });
+        let texts = self.text.len()
+            + self.thoughts.as_ref().map_or(0, String::len)
+            + self.model.as_ref().map_or(0, String::len);
+        let data = self.data.as_ref().map_or(0, weight_of);
+        (texts + artifacts.sum::<usize>() + data) as u64
+    }
+
     /// Adds data.
     pub fn with_data(mut self, data: Value) -> Self {
         self.data = Some(data);
@@ -154,4 +166,24 @@ impl std::fmt::Display for Exit {
             (None, None) => f.write_str("ended in an unknown way"),
         }
     }
+}
+
+/// The size of a value: its texts, and a word for everything else. A work list in place of
+/// recursion: how deep data nests is up to tasks.
+pub(crate) fn weight_of(value: &Value) -> usize {
+    let mut todo = vec![value];
+    let mut weight = 0;
+    while let Some(value) = todo.pop() {
+        weight += size_of::<Value>();
+        match value {
+            Value::String(text) => weight += text.len(),
+            Value::Array(items) => todo.extend(items),
+            Value::Object(fields) => {
+                weight += fields.keys().map(String::len).sum::<usize>();
+                todo.extend(fields.values());
+            }
+            _ => {}
+        }
+    }
+    weight
 }

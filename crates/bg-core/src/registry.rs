@@ -1,9 +1,16 @@
 //! The registry: the strong owner of all background work of a host.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Admin;
 use crate::id::Kind;
-use crate::machine::Machine;
+use crate::limits::{Limits, Retention};
+use crate::machine::Policy;
+use crate::parent::ParentWatch;
 use crate::scope::Scope;
 use crate::shared::Shared;
 use crate::subscribe::Events;
@@ -59,8 +66,41 @@ impl Registry {
     /// When the last clone of the scope is dropped, nobody can start or claim anything in the root
     /// any more: what runs goes on to its end, and outcomes are released.
     pub fn root_scope(&self) -> Scope {
-        let key = self.0.with(|machine, _, _| machine.open_root());
+        let key = self.0.with(|machine, _| machine.open_root());
         Scope::new(Arc::downgrade(&self.0), key)
+    }
+
+    /// Opens a root under a token of the host's: when the token fires, the root takes no more
+    /// tasks, and everything in it is stopped, each task with its own grace. When the call that
+    /// cancels the token returns, every task was told.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::{Registry, SpawnError, Task};
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// let session = CancellationToken::new();
+    /// let registry = Registry::new();
+    /// let root = registry.root_scope_under(&session);
+    /// let (_, completer) = root.register(Task::agent("remote", "build"))?;
+    /// let token = completer.context().token();
+    /// session.cancel();
+    /// assert!(token.is_cancelled());
+    /// assert_eq!(root.register(Task::new("late", "")).unwrap_err(), SpawnError::Closed);
+    /// # Ok::<(), bg_core::SpawnError>(())
+    /// ```
+    pub fn root_scope_under(&self, parent: &CancellationToken) -> Scope {
+        let scope = self.root_scope();
+        let root = scope.cell().key.root;
+        let watch = ParentWatch::new(&self.0, root, parent);
+        self.0.with(|machine, fx| machine.keep_parent(root, watch, fx));
+        scope
+    }
+
+    /// Returns the unscoped view, for humans: it sees every root, and stops anything.
+    pub fn admin(&self) -> Admin {
+        Admin(Arc::downgrade(&self.0))
     }
 
     /// Subscribes to everything that happens from now on, in all roots.
@@ -77,7 +117,11 @@ impl Default for Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        self.0.with(|machine, fx, now| machine.close_registry(now, fx));
+        let now = Instant::now();
+        self.0.with(|machine, fx| {
+            let now = machine.stamp(now);
+            machine.close_registry(now, fx);
+        });
     }
 }
 
@@ -94,8 +138,10 @@ impl Drop for Registry {
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RegistryBuilder {
     kinds: BTreeSet<Kind>,
-    finished_kept: usize,
+    limits: Limits,
+    retention: Retention,
     events_kept: usize,
+    first_number: NonZeroU64,
 }
 
 impl RegistryBuilder {
@@ -105,10 +151,21 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets how many acknowledged outcomes of a root stay readable; 64 by default. What nobody
-    /// has acknowledged is kept in any case.
+    /// Sets how much each root may have; see [`Limits`] for the default.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how long acknowledged outcomes stay readable; 64 of a root for an hour by default.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// Sets how many acknowledged outcomes of a root stay readable, whatever their age.
     pub fn finished_kept(mut self, count: usize) -> Self {
-        self.finished_kept = count;
+        self.retention.count = count;
         self
     }
 
@@ -119,9 +176,22 @@ impl RegistryBuilder {
         self
     }
 
+    /// Sets the number of the first task of each root; 1 by default. For hosts that go on where
+    /// another process stopped counting.
+    pub fn first_number(mut self, number: NonZeroU64) -> Self {
+        self.first_number = number;
+        self
+    }
+
     /// Makes the registry.
     pub fn build(self) -> Registry {
-        Registry(Shared::new(Machine::new(self.kinds, self.finished_kept, self.events_kept)))
+        Registry(Shared::new(Policy {
+            kinds: self.kinds,
+            limits: self.limits,
+            retention: self.retention,
+            events_kept: self.events_kept,
+            first_number: self.first_number.get(),
+        }))
     }
 }
 
@@ -129,8 +199,10 @@ impl Default for RegistryBuilder {
     fn default() -> Self {
         Self {
             kinds: BTreeSet::from([Kind::AGENT, Kind::SESSION, Kind::PROCESS, Kind::TASK]),
-            finished_kept: 64,
+            limits: Limits::default(),
+            retention: Retention::default(),
             events_kept: 1024,
+            first_number: NonZeroU64::MIN,
         }
     }
 }

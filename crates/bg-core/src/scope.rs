@@ -2,22 +2,29 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::claim::{Claim, Inbox};
+use tokio::time::Instant;
+
+use crate::claim::{Claim, Inbox, Ready};
 use crate::close::CloseReport;
 use crate::completer::Completer;
 use crate::context::TaskContext;
-use crate::error::{ClaimError, ResolveError, SpawnError, TaskError};
-use crate::future::TaskFuture;
+use crate::error::{ClaimError, ResolveError, SendError, SpawnError, TaskError};
+use crate::foreground::Foreground;
+use crate::future::{TaskFuture, Waiting};
 use crate::id::{TaskId, TaskRef};
 use crate::log::OutputLog;
-use crate::machine::{CancelOutcome, ScopeKey};
+use crate::machine::{CancelOutcome, Gauge, ScopeKey, Spawned};
+use crate::mailbox::Message;
 use crate::outcome::{Finished, Reason, TaskResult};
-use crate::shared::{Shared, with_weak};
+use crate::shared::{Post, Shared, with_weak};
 use crate::sync::{Arc, Weak};
 use crate::task::{Snapshot, Task};
+use crate::view::{Peek, Peeked};
 use crate::wait::Wait;
+use crate::watch::StatusWatch;
 
 /// A capability: one caller's view of the registry.
 ///
@@ -33,11 +40,55 @@ pub struct Scope(Arc<ScopeCell>);
 pub(crate) struct ScopeCell {
     pub(crate) shared: Weak<Shared>,
     pub(crate) key: ScopeKey,
+    /// How much is in the inbox, fetched when somebody first asks.
+    gauge: OnceLock<Gauge>,
+}
+
+impl ScopeCell {
+    /// Returns whether the inbox is empty, without the registry's lock.
+    pub(crate) fn is_empty(&self) -> bool {
+        if let Some(gauge) = self.gauge.get() {
+            return gauge.is_empty();
+        }
+        let gauge = with_weak(&self.shared, |machine, _| machine.gauge(self.key)).flatten();
+        gauge.is_none_or(|gauge| self.gauge.get_or_init(|| gauge).is_empty())
+    }
+}
+
+/// A scope that does not keep its root open.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakScope {
+    cell: Weak<ScopeCell>,
+    shared: Weak<Shared>,
+    key: ScopeKey,
+}
+
+impl WeakScope {
+    pub(crate) fn ready(&self) -> Ready {
+        Ready::weak(&self.shared, self.key)
+    }
+
+    pub(crate) fn claims(&self, max: usize) -> Vec<Claim> {
+        // The scope of a task lives as long as the task, whoever has a handle to it.
+        let scope = match self.cell.upgrade() {
+            Some(cell) => Scope(cell),
+            None if self.key.owner != ScopeKey::ROOT_OWNER => {
+                Scope::new(self.shared.clone(), self.key)
+            }
+            None => return Vec::new(),
+        };
+        scope.inbox().take(max)
+    }
 }
 
 impl Scope {
     pub(crate) fn new(shared: Weak<Shared>, key: ScopeKey) -> Self {
-        Self(Arc::new(ScopeCell { shared, key }))
+        Self(Arc::new(ScopeCell { shared, key, gauge: OnceLock::new() }))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakScope {
+        let (shared, key) = (self.0.shared.clone(), self.0.key);
+        WeakScope { cell: Arc::downgrade(&self.0), shared, key }
     }
 
     pub(crate) fn cell(&self) -> &Arc<ScopeCell> {
@@ -77,16 +128,34 @@ impl Scope {
     {
         let shared = self.0.shared.upgrade().ok_or(SpawnError::Closed)?;
         let Some(runtime) = shared.enter_runtime() else {
-            let closed = shared.with(|machine, _, _| machine.is_closed());
+            let closed = shared.with(|machine, _| machine.is_closed());
             return Err(if closed { SpawnError::Closed } else { SpawnError::NoRuntime });
         };
-        let key = self.0.key;
-        let id = shared.with(|machine, fx, now| machine.spawn(key, task, false, now, fx))?;
-        let context = TaskContext::new(self.0.shared.clone(), key.task(id.number()), id);
-        // After the unlock: spawning may wake threads, run hooks, or drop the future at once.
-        let handle = runtime.spawn(TaskFuture::new(context, body)).abort_handle();
-        shared.with(|machine, fx, _| machine.attach(key.task(id.number()), handle, fx));
-        Ok(id)
+        let spawned = self.add(&shared, task, false)?;
+        let key = self.0.key.task(spawned.id.number());
+        let context = TaskContext::new(self.0.shared.clone(), key.root, spawned.id);
+        let future = TaskFuture::new(context, body);
+        if spawned.queued {
+            let start = Box::new(Waiting { runtime, future });
+            shared.with(|machine, fx| machine.enqueue(key, start, fx));
+        } else {
+            // After the unlock: spawning may wake threads, run hooks, or drop the future at once.
+            let handle = runtime.spawn(future).abort_handle();
+            shared.post(Post::Attached(key, handle));
+        }
+        Ok(spawned.id)
+    }
+
+    fn add(&self, shared: &Arc<Shared>, task: Task, external: bool) -> Result<Spawned, SpawnError> {
+        let (scope, now, deadline) = (self.0.key, Instant::now(), task.deadline);
+        let spawned = shared.with(|machine, fx| {
+            let now = machine.stamp(now);
+            machine.spawn(scope, task, external, now, fx)
+        })?;
+        if let Some(deadline) = deadline {
+            shared.stop_after(scope.task(spawned.id.number()), deadline);
+        }
+        Ok(spawned)
     }
 
     /// Registers work that is done elsewhere: the id first, the outcome later through the
@@ -94,7 +163,8 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// [`SpawnError`], but not [`NoRuntime`](SpawnError::NoRuntime).
+    /// [`SpawnError`]; [`NoRuntime`](SpawnError::NoRuntime) only for a task with a deadline, which
+    /// needs a runtime to watch it.
     ///
     /// # Examples
     ///
@@ -110,10 +180,12 @@ impl Scope {
     /// ```
     pub fn register(&self, task: Task) -> Result<(TaskId, Completer), SpawnError> {
         let shared = self.0.shared.upgrade().ok_or(SpawnError::Closed)?;
-        shared.enter_runtime();
-        let key = self.0.key;
-        let id = shared.with(|machine, fx, now| machine.spawn(key, task, true, now, fx))?;
-        let context = TaskContext::new(self.0.shared.clone(), key.task(id.number()), id);
+        let runtime = shared.enter_runtime();
+        if task.deadline.is_some() && runtime.is_none() {
+            return Err(SpawnError::NoRuntime);
+        }
+        let id = self.add(&shared, task, true)?.id;
+        let context = TaskContext::new(self.0.shared.clone(), self.0.key.root, id);
         Ok((id, Completer::new(context)))
     }
 
@@ -156,7 +228,7 @@ impl Scope {
     /// case the error carries the outcome for reading.
     pub fn claim(&self, task: impl Into<TaskRef>) -> Result<Claim, ClaimError> {
         let task = task.into();
-        let held = with_weak(&self.0.shared, |machine, fx, _| machine.claim(self.0.key, task, fx))
+        let held = with_weak(&self.0.shared, |machine, fx| machine.claim(self.0.key, task, fx))
             .ok_or(TaskError::Closed)??;
         Ok(Claim::new(self.clone(), held))
     }
@@ -167,9 +239,12 @@ impl Scope {
     ///
     /// [`ClaimError::NotEnded`] or [`ClaimError::Task`].
     pub fn outcome(&self, task: impl Into<TaskRef>) -> Result<Arc<Finished>, ClaimError> {
-        let task = task.into();
-        with_weak(&self.0.shared, |machine, _, _| machine.read(self.0.key, task))
-            .ok_or(TaskError::Closed)?
+        let (task, now) = (task.into(), Instant::now());
+        with_weak(&self.0.shared, |machine, fx| {
+            let now = machine.stamp(now);
+            machine.read(self.0.key, task, now, fx)
+        })
+        .ok_or(TaskError::Closed)?
     }
 
     /// Requests a stop of a task and of everything below it. Idempotent.
@@ -186,8 +261,10 @@ impl Scope {
         reason: impl Into<String>,
     ) -> Result<CancelOutcome, TaskError> {
         let (task, reason) = (task.into(), Reason::Requested(reason.into()));
-        with_weak(&self.0.shared, |machine, fx, now| {
-            machine.cancel(self.0.key, task, &reason, now, fx)
+        let now = Instant::now();
+        with_weak(&self.0.shared, |machine, fx| {
+            let now = machine.stamp(now);
+            machine.cancel(self.0.key, task, reason, now, fx)
         })
         .ok_or(TaskError::Closed)?
     }
@@ -196,10 +273,8 @@ impl Scope {
     /// were not being stopped already.
     pub fn cancel_all(&self, reason: impl Into<String>) -> usize {
         let reason = Reason::Requested(reason.into());
-        with_weak(&self.0.shared, |machine, fx, now| {
-            machine.cancel_all(self.0.key, &reason, now, fx)
-        })
-        .unwrap_or(0)
+        with_weak(&self.0.shared, |machine, fx| machine.cancel_all(self.0.key, reason, fx))
+            .unwrap_or(0)
     }
 
     /// Closes the scope: refuses new tasks, stops everything below it with one deadline for the
@@ -214,13 +289,37 @@ impl Scope {
         crate::close::close(&self.0, grace).await
     }
 
-    /// Lists the live and undelivered tasks of this scope, by number.
+    /// Lists the live and undelivered tasks of this scope, by number. Foreground tasks are not
+    /// listed.
     pub fn snapshot(&self) -> Vec<Snapshot> {
-        with_weak(&self.0.shared, |machine, _, now| machine.list(self.0.key, now))
+        let now = Instant::now();
+        with_weak(&self.0.shared, |machine, _| machine.list(self.0.key, machine.stamp(now)))
             .unwrap_or_default()
-            .into_iter()
-            .map(measure)
-            .collect()
+    }
+
+    /// Lists a page of them: at most `max` with a number above `after`, which is 0 for the first
+    /// page and the number of the last task of a page for the next one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::{Registry, Task};
+    ///
+    /// let registry = Registry::new();
+    /// let root = registry.root_scope();
+    /// let (_, _first) = root.register(Task::new("first", ""))?;
+    /// let (_, _second) = root.register(Task::new("second", ""))?;
+    /// let page = root.page(0, 1);
+    /// assert_eq!(page[0].label(), "first");
+    /// assert_eq!(root.page(page[0].id.number(), 1)[0].label(), "second");
+    /// # Ok::<(), bg_core::SpawnError>(())
+    /// ```
+    pub fn page(&self, after: u64, max: usize) -> Vec<Snapshot> {
+        let now = Instant::now();
+        with_weak(&self.0.shared, |machine, _| {
+            machine.page(self.0.key, after, max, machine.stamp(now))
+        })
+        .unwrap_or_default()
     }
 
     /// Shows one task of this scope, as long as it is kept.
@@ -229,15 +328,94 @@ impl Scope {
     ///
     /// [`TaskError`].
     pub fn inspect(&self, task: impl Into<TaskRef>) -> Result<Snapshot, TaskError> {
+        let (task, now) = (task.into(), Instant::now());
+        with_weak(&self.0.shared, |machine, fx| {
+            let now = machine.stamp(now);
+            machine.inspect(self.0.key, task, now, fx)
+        })
+        .ok_or(TaskError::Closed)?
+    }
+
+    /// Watches the status of one task.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`].
+    pub fn watch(&self, task: impl Into<TaskRef>) -> Result<StatusWatch, TaskError> {
         let task = task.into();
-        with_weak(&self.0.shared, |machine, _, now| machine.inspect(self.0.key, task, now))
+        with_weak(&self.0.shared, |machine, _| machine.watch(self.0.key, task))
             .ok_or(TaskError::Closed)?
-            .map(measure)
+            .map(StatusWatch::new)
+    }
+
+    /// Looks at the recent messages of a task that has attached a view of them; a task without one
+    /// shows none. See [`View`](crate::View).
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`].
+    pub fn peek(&self, task: impl Into<TaskRef>, peek: Peek) -> Result<Peeked, TaskError> {
+        let task = task.into();
+        let view = with_weak(&self.0.shared, |machine, _| machine.task_view(self.0.key, task))
+            .ok_or(TaskError::Closed)??;
+        Ok(view.map_or_else(Peeked::default, |view| peek.at(&*view)))
+    }
+
+    /// Sends a message to a running task that has asked for its [`Mailbox`](crate::Mailbox).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]; the message was not kept.
+    pub fn send(
+        &self,
+        task: impl Into<TaskRef>,
+        message: impl Into<Message>,
+    ) -> Result<(), SendError> {
+        let (task, message) = (task.into(), message.into());
+        let found = with_weak(&self.0.shared, |machine, _| {
+            let id = machine.resolve(self.0.key, task)?;
+            machine.mailbox_of(self.0.key, task).map(|mailbox| (id, mailbox))
+        });
+        let (id, mailbox) = found.ok_or(TaskError::Closed)??;
+        mailbox.send(id, message)
+    }
+
+    /// Takes charge of a foreground task: a future of its outcome, which stops it when it is
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`].
+    pub fn foreground(&self, task: impl Into<TaskRef>) -> Result<Foreground, TaskError> {
+        let task = task.into();
+        let id = with_weak(&self.0.shared, |machine, _| machine.resolve(self.0.key, task))
+            .ok_or(TaskError::Closed)??;
+        Ok(Foreground::new(self.clone(), id))
+    }
+
+    /// Makes an ordinary task of a foreground task: it is listed, and its outcome comes through the
+    /// inbox. Returns whether it was one. It takes no slot: it runs already.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`].
+    pub fn detach(&self, task: impl Into<TaskRef>) -> Result<bool, TaskError> {
+        let (task, now) = (task.into(), Instant::now());
+        with_weak(&self.0.shared, |machine, fx| {
+            let now = machine.stamp(now);
+            machine.detach(self.0.key, task, now, fx)
+        })
+        .ok_or(TaskError::Closed)?
     }
 
     /// Returns the delivered outcomes that are still kept, the oldest first.
     pub fn history(&self) -> Vec<Arc<Finished>> {
-        with_weak(&self.0.shared, |machine, _, _| machine.history(self.0.key)).unwrap_or_default()
+        let now = Instant::now();
+        with_weak(&self.0.shared, |machine, fx| {
+            let now = machine.stamp(now);
+            machine.history(self.0.key, now, fx)
+        })
+        .unwrap_or_default()
     }
 
     /// Returns the output log of a task; `None` if it has not written anything.
@@ -247,7 +425,7 @@ impl Scope {
     /// [`TaskError`].
     pub fn log(&self, task: impl Into<TaskRef>) -> Result<Option<OutputLog>, TaskError> {
         let task = task.into();
-        with_weak(&self.0.shared, |machine, _, _| machine.task_log(self.0.key, task))
+        with_weak(&self.0.shared, |machine, _| machine.task_log(self.0.key, task))
             .ok_or(TaskError::Closed)?
     }
 
@@ -259,7 +437,7 @@ impl Scope {
     /// a wrong kind is not found.
     pub fn resolve(&self, text: &str) -> Result<TaskId, ResolveError> {
         let task: TaskRef = text.parse()?;
-        with_weak(&self.0.shared, |machine, _, _| {
+        with_weak(&self.0.shared, |machine, _| {
             if task.kind().is_some_and(|kind| !machine.knows(kind)) {
                 return Err(crate::id::ParseIdError::new(text).into());
             }
@@ -267,11 +445,6 @@ impl Scope {
         })
         .ok_or(TaskError::Closed)?
     }
-}
-
-pub(crate) fn measure((mut snapshot, log): (Snapshot, Option<OutputLog>)) -> Snapshot {
-    snapshot.output_bytes = log.map_or(0, |log| log.total());
-    snapshot
 }
 
 impl fmt::Debug for Scope {
@@ -284,7 +457,11 @@ impl Drop for ScopeCell {
     fn drop(&mut self) {
         if self.key.owner == ScopeKey::ROOT_OWNER {
             let root = self.key.root;
-            let released = with_weak(&self.shared, |machine, fx, _| machine.abandon(root, fx));
+            let now = Instant::now();
+            let released = with_weak(&self.shared, |machine, fx| {
+                let now = machine.stamp(now);
+                machine.abandon(root, now, fx)
+            });
             if let Some(outcomes @ 1..) = released {
                 tracing::debug!(root = root.0, outcomes, "released with the last handle of a root");
             }

@@ -2,94 +2,319 @@
 //!
 //! # Invariants
 //!
-//! 1. [`Shared::with`] is the only way to the machine. Effects run after the lock is released, so
-//!    nothing of a user's (closure, waker, destructor) runs under it (R4).
+//! 1. The machine is changed under its lock only, and the effects of a change run after the lock
+//!    is released: nothing of a user's (closure, waker, destructor) runs under it (R4).
 //! 2. The registry holds the only lasting strong reference. Everything else holds a [`Weak`] and
 //!    upgrades it for the length of one call, so no cycle keeps a registry alive.
+//! 3. What a task reports of itself ([`Post`]) does not wait for the lock: while somebody else
+//!    holds it, the report is left in `posts`. Whoever takes the lock applies what is there first,
+//!    so nobody sees a state without it; whoever releases it looks again, so nothing is left
+//!    behind: a report that was left because the lock was held came before its release.
+//! 4. Chores (starts, pieces of a sweep) are run by one thread at a time, one after the other: a
+//!    chore that leads to another one adds to the list, and the stack does not grow.
 //!
 //! # Lock order
 //!
-//! `machine`, then nothing. `runtime` is a leaf of its own, never held together with it.
+//! `machine`, then `posts` or the state of a watch or a mailbox, which are leaves. `chores` and
+//! `runtime` are leaves of their own, not held together with any other.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::effects::Effects;
-use crate::machine::{Key, Machine};
-use crate::sync::{Arc, Mutex, Weak};
+use crate::effects::{Chores, Effects, GraceTimer, Start, shielded};
+use crate::machine::{Key, Machine, Policy};
+use crate::outcome::Finished;
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Weak, fence};
 
 pub(crate) struct Shared {
     machine: Mutex<Machine>,
+    posts: Mutex<Vec<Post>>,
+    /// There is something in `posts`.
+    posted: AtomicBool,
+    chores: Mutex<ChoreList>,
     /// Where timers run when a call comes from outside a runtime: the runtime seen last.
     runtime: Mutex<Option<Handle>>,
 }
 
+/// What a task reports of itself without waiting for the lock.
+pub(crate) enum Post {
+    Started(Key),
+    Attached(Key, AbortHandle),
+    Finished(Key, Arc<Finished>, Instant),
+}
+
+#[derive(Default)]
+struct ChoreList {
+    start: VecDeque<(Key, Box<dyn Start>)>,
+    sweep: bool,
+    /// Somebody runs them.
+    active: bool,
+}
+
+enum Chore {
+    Start(Key, Box<dyn Start>),
+    Sweep,
+}
+
+/// Pieces of a sweep that the caller runs before the rest goes to the runtime.
+const PIECES_IN_CALL: usize = 16;
+
 impl Shared {
-    pub(crate) fn new(machine: Machine) -> Arc<Self> {
-        Arc::new(Self { machine: Mutex::new(machine), runtime: Mutex::new(None) })
+    pub(crate) fn new(policy: Policy) -> Arc<Self> {
+        Arc::new(Self {
+            machine: Mutex::new(Machine::new(policy, Instant::now())),
+            posts: Mutex::new(Vec::new()),
+            posted: AtomicBool::new(false),
+            chores: Mutex::new(ChoreList::default()),
+            runtime: Mutex::new(None),
+        })
     }
 
     /// Changes the machine under the lock, then runs what the change leads to.
     pub(crate) fn with<R>(
         self: &Arc<Self>,
-        change: impl FnOnce(&mut Machine, &mut Effects, Instant) -> R,
+        change: impl FnOnce(&mut Machine, &mut Effects) -> R,
     ) -> R {
-        let now = Instant::now();
         let mut fx = Effects::default();
-        let result = change(&mut self.machine.lock(), &mut fx, now);
-        let timers = std::mem::take(&mut fx.force_after);
-        fx.run();
-        for (key, grace) in timers {
-            self.force_after(key, grace);
-        }
+        let mut machine = self.machine.lock();
+        self.apply_posts(&mut machine, &mut fx);
+        let result = change(&mut machine, &mut fx);
+        drop(machine);
+        self.settle(fx);
         result
+    }
+
+    /// Reports to the machine, at once or when the lock is released (I3).
+    pub(crate) fn post(self: &Arc<Self>, post: Post) {
+        let mut fx = Effects::default();
+        if let Some(mut machine) = self.machine.try_lock() {
+            self.apply_posts(&mut machine, &mut fx);
+            post.apply(&mut machine, &mut fx);
+            drop(machine);
+        } else {
+            self.posts.lock().push(post);
+            self.posted.store(true, Ordering::Release);
+        }
+        self.settle(fx);
+    }
+
+    fn apply_posts(&self, machine: &mut Machine, fx: &mut Effects) {
+        if self.posted.load(Ordering::Acquire) {
+            // Before the posts are taken: one that comes later is seen later.
+            self.posted.store(false, Ordering::Relaxed);
+            let posts = std::mem::take(&mut *self.posts.lock());
+            for post in posts {
+                post.apply(machine, fx);
+            }
+        }
+    }
+
+    /// After the lock was released: applies what was posted meanwhile, then runs the effects.
+    fn settle(self: &Arc<Self>, mut fx: Effects) {
+        // Either the one who posted sees the lock released, or the one who released it the post.
+        fence(Ordering::SeqCst);
+        while self.posted.load(Ordering::Acquire) {
+            let Some(mut machine) = self.machine.try_lock() else { break };
+            self.apply_posts(&mut machine, &mut fx);
+        }
+        fx.run();
+        if !fx.chores.is_empty() {
+            self.add_chores(std::mem::take(&mut fx.chores));
+        }
+    }
+
+    fn add_chores(self: &Arc<Self>, new: Chores) {
+        self.force_after(new.force_after);
+        let mut chores = self.chores.lock();
+        chores.start.extend(new.start);
+        chores.sweep |= new.sweep;
+        let idle = !std::mem::replace(&mut chores.active, true);
+        drop(chores);
+        if idle {
+            self.run_chores();
+        }
+    }
+
+    fn next_chore(&self) -> Option<Chore> {
+        let mut chores = self.chores.lock();
+        if let Some((key, start)) = chores.start.pop_front() {
+            return Some(Chore::Start(key, start));
+        }
+        if std::mem::take(&mut chores.sweep) {
+            return Some(Chore::Sweep);
+        }
+        chores.active = false;
+        None
+    }
+
+    fn run_chores(self: &Arc<Self>) {
+        let mut pieces = 0;
+        while let Some(chore) = self.next_chore() {
+            match chore {
+                Chore::Start(key, start) => self.start(key, start),
+                Chore::Sweep if pieces < PIECES_IN_CALL => {
+                    pieces += 1;
+                    self.sweep_piece();
+                }
+                Chore::Sweep => match self.any_runtime() {
+                    Some(runtime) => return self.sweep_on(&runtime),
+                    None => self.sweep_piece(),
+                },
+            }
+        }
+    }
+
+    fn sweep_on(self: &Arc<Self>, runtime: &Handle) {
+        self.chores.lock().sweep = true;
+        let mut sweeper = Sweeper(Arc::downgrade(self));
+        drop(runtime.spawn(async move {
+            while sweeper.step() {
+                tokio::task::yield_now().await;
+            }
+        }));
+    }
+
+    fn start(self: &Arc<Self>, key: Key, start: Box<dyn Start>) {
+        // Starting may run hooks of the runtime's, or drop the future at once.
+        shielded(|| self.post(Post::Attached(key, start.start())));
+    }
+
+    fn sweep_piece(self: &Arc<Self>) {
+        let now = Instant::now();
+        let more = self.with(|machine, fx| {
+            let now = machine.stamp(now);
+            machine.sweep_piece(now, fx)
+        });
+        self.chores.lock().sweep |= more;
     }
 
     /// Returns the runtime of the caller and remembers it for timers.
     pub(crate) fn enter_runtime(&self) -> Option<Handle> {
         let handle = Handle::try_current().ok()?;
-        let last = self.runtime.lock().replace(handle.clone());
-        // Outside the lock: it may be all that is left of a runtime with hooks of the host's.
+        let mut last = self.runtime.lock();
+        let same = last.as_ref().is_some_and(|last| last.id() == handle.id());
+        let before = if same { None } else { last.replace(handle.clone()) };
         drop(last);
+        // Outside the lock: it may be all that is left of a runtime with hooks of the host's.
+        drop(before);
         Some(handle)
     }
 
-    /// Ends a task by force when its grace is over; at once where no timer can run.
-    fn force_after(self: &Arc<Self>, key: Key, grace: Duration) {
-        let force = ForceOnDrop { shared: Arc::downgrade(self), key };
-        let runtime = Handle::try_current().ok().or_else(|| self.runtime.lock().clone());
-        let Some(runtime) = runtime.filter(|_| !grace.is_zero()) else { return };
-        // Grace counts from here, not from when the runtime gets to it.
-        let deadline = Instant::now().checked_add(grace);
+    fn any_runtime(&self) -> Option<Handle> {
+        Handle::try_current().ok().or_else(|| self.runtime.lock().clone())
+    }
+
+    /// Ends tasks by force when their grace is over; at once where no timer can run.
+    fn force_after(self: &Arc<Self>, mut todo: Vec<(Key, Duration)>) {
+        while let Some(&(_, grace)) = todo.first() {
+            // What was stopped together mostly has the same grace, and one timer.
+            let (now, later) = todo.into_iter().partition(|&(_, other)| other == grace);
+            todo = later;
+            let keys: Vec<Key> = now.into_iter().map(|(key, _)| key).collect();
+            self.force_all_after(&keys, grace);
+        }
+    }
+
+    fn force_all_after(self: &Arc<Self>, keys: &[Key], grace: Duration) {
+        let due = Due { shared: Arc::downgrade(self), keys: keys.to_vec(), what: Deed::Force };
+        let Some(timer) = self.timer(grace, due) else { return };
+        self.with(|machine, fx| machine.attach_timer(keys, &timer, fx));
+        // Outside the lock: without a task that took it, this is its end.
+        drop(timer);
+    }
+
+    /// Stops a task at its deadline.
+    pub(crate) fn stop_after(self: &Arc<Self>, key: Key, deadline: Duration) {
+        let due = Due { shared: Arc::downgrade(self), keys: vec![key], what: Deed::Deadline };
+        if let Some(timer) = self.timer(deadline, due) {
+            self.with(|machine, fx| machine.attach_deadline(key, timer, fx));
+        }
+    }
+
+    /// Starts a timer; what is due happens at once where none can run.
+    fn timer(&self, after: Duration, due: Due) -> Option<Arc<GraceTimer>> {
+        let runtime = self.any_runtime().filter(|_| !after.is_zero())?;
+        // Time counts from here, not from when the runtime gets to it.
+        let at = Instant::now().checked_add(after);
         let timer = runtime.spawn(async move {
-            let _force = force;
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
+            let _due = due;
+            match at {
+                Some(at) => tokio::time::sleep_until(at).await,
                 None => std::future::pending().await,
             }
         });
-        self.with(|machine, fx, _| machine.attach_timer(key, timer.abort_handle(), fx));
-    }
-
-    pub(crate) fn force(self: &Arc<Self>, key: Key) {
-        self.with(|machine, fx, now| machine.force(key, now, fx));
+        Some(Arc::new(GraceTimer(timer.abort_handle())))
     }
 }
 
-/// Held for the length of a grace. It is dropped at its end, and earlier where no timer can run:
-/// without a runtime, in one that has no timers, and at the end of one.
-struct ForceOnDrop {
-    shared: Weak<Shared>,
-    key: Key,
-}
-
-impl Drop for ForceOnDrop {
-    fn drop(&mut self) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.force(self.key);
+impl Post {
+    fn apply(self, machine: &mut Machine, fx: &mut Effects) {
+        match self {
+            Self::Started(key) => machine.start(key, fx),
+            Self::Attached(key, handle) => machine.attach(key, handle, fx),
+            Self::Finished(key, finished, now) => {
+                let now = machine.stamp(now);
+                machine.finish(key, finished, now, fx);
+            }
         }
+    }
+}
+
+/// What happens to tasks when a time is over. It happens when this is dropped: at the end of the
+/// time, and earlier where no timer can run: without a runtime, in one that has no timers, and at
+/// the end of one. When every task has ended before, there is nothing left to happen to.
+struct Due {
+    shared: Weak<Shared>,
+    keys: Vec<Key>,
+    what: Deed,
+}
+
+#[derive(Clone, Copy)]
+enum Deed {
+    Force,
+    Deadline,
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        let now = Instant::now();
+        for &key in &self.keys {
+            shared.with(|machine, fx| {
+                let now = machine.stamp(now);
+                match self.what {
+                    Deed::Force => machine.force(key, now, fx),
+                    Deed::Deadline => machine.deadline(key, now, fx),
+                }
+            });
+        }
+    }
+}
+
+/// Runs chores on the runtime, piece by piece. Where the runtime ends before they are done, the
+/// rest is done at its end.
+struct Sweeper(Weak<Shared>);
+
+impl Sweeper {
+    /// Runs one chore; returns whether there may be more.
+    fn step(&mut self) -> bool {
+        let Some(shared) = self.0.upgrade() else { return false };
+        match shared.next_chore() {
+            Some(Chore::Start(key, start)) => shared.start(key, start),
+            Some(Chore::Sweep) => shared.sweep_piece(),
+            None => self.0 = Weak::new(),
+        }
+        true
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        while self.step() {}
     }
 }
 
@@ -97,14 +322,14 @@ impl Drop for ForceOnDrop {
 /// somebody else is in the middle of a call.
 pub(crate) fn with_weak<R>(
     shared: &Weak<Shared>,
-    change: impl FnOnce(&mut Machine, &mut Effects, Instant) -> R,
+    change: impl FnOnce(&mut Machine, &mut Effects) -> R,
 ) -> Option<R> {
     let shared = shared.upgrade()?;
     // Taken only when it is called: what it holds may not be dropped under the lock.
     let mut change = Some(change);
-    shared.with(|machine, fx, now| {
+    shared.with(|machine, fx| {
         let change = if machine.is_closed() { None } else { change.take() };
-        change.map(|change| change(machine, fx, now))
+        change.map(|change| change(machine, fx))
     })
 }
 

@@ -70,3 +70,30 @@ impl fmt::Display for Status {
         }
     }
 }
+
+/// What a running task is doing right now, as far as it says so.
+///
+/// # Examples
+///
+/// ```
+/// use bg_core::Phase;
+///
+/// assert_eq!(serde_json::to_value(Phase::WaitingForModel)?, "waiting_for_model");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Phase {
+    /// It works, or does not say what else it does.
+    #[default]
+    Working,
+    /// A model is answering it.
+    WaitingForModel,
+    /// A tool runs for it.
+    WaitingForTool,
+    /// It waits for a message.
+    WaitingForInput,
+    /// It waits for somebody to allow something.
+    WaitingForApproval,
+}

@@ -39,7 +39,7 @@ pub struct Events {
 
 impl Events {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        let key = shared.with(|machine, _, _| machine.events.subscribe());
+        let key = shared.with(|machine, _| machine.events.subscribe());
         Self { shared: Arc::downgrade(shared), key }
     }
 
@@ -56,9 +56,9 @@ impl Events {
     pub async fn next(&mut self) -> Option<Result<Event, Lagged>> {
         poll_fn(|cx| {
             let waker = cx.waker().clone();
-            let read = with_weak(&self.shared, |machine, fx, _| {
+            let read = with_weak(&self.shared, |machine, fx| {
                 let (read, spare) = machine.events.read(self.key, waker);
-                fx.drop.wakers.extend(spare);
+                fx.drop_wakers.extend(spare);
                 read
             });
             match read {
@@ -74,8 +74,8 @@ impl Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        with_weak(&self.shared, |machine, fx, _| {
-            fx.drop.wakers.extend(machine.events.unsubscribe(self.key));
+        with_weak(&self.shared, |machine, fx| {
+            fx.drop_wakers.extend(machine.events.unsubscribe(self.key));
         });
     }
 }

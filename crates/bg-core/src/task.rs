@@ -1,13 +1,60 @@
-//! What a caller says about a task when it starts one.
+//! What a caller says about a task when it starts one, and what a list shows of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::id::Kind;
+use crate::status::{Phase, Status};
+use crate::sync::Arc;
 use crate::text;
+
+/// A label and a prompt, shared by everything that shows them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Text {
+    /// The label, then the prompt.
+    all: Arc<str>,
+    label_len: u16,
+}
+
+impl Text {
+    fn new(label: &str, prompt: &str) -> Self {
+        let cut;
+        let mut label = label;
+        if label.len() > Task::MAX_LABEL_BYTES {
+            cut = text::cut(label.to_owned(), Task::MAX_LABEL_BYTES);
+            label = &cut;
+        }
+        // A cut label with its mark has some 200 bytes.
+        let label_len = u16::try_from(label.len()).unwrap_or(0);
+        let all = match (label, prompt) {
+            (one, "") | ("", one) => Arc::from(one),
+            (label, prompt) => Arc::from([label, prompt].concat()),
+        };
+        Self { all, label_len }
+    }
+
+    pub(crate) fn label(&self) -> &str {
+        &self.all[..usize::from(self.label_len)]
+    }
+
+    pub(crate) fn prompt(&self) -> &str {
+        &self.all[usize::from(self.label_len)..]
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Text")
+            .field("label", &self.label())
+            .field("prompt", &self.prompt())
+            .finish()
+    }
+}
 
 /// Says what a task is: its kind, a label for humans, what it was asked, how it is stopped.
 ///
-/// The prompt is kept whole, however long it is: it is what the task works on.
+/// The prompt is kept whole, however long it is: it is what the task works on. It is kept once,
+/// whoever lists it.
 ///
 /// # Examples
 ///
@@ -15,16 +62,19 @@ use crate::text;
 /// use std::time::Duration;
 /// use bg_core::{Kind, Task};
 ///
-/// let task = Task::agent("explore", "find all tests").grace(Duration::from_secs(2));
-/// assert_eq!(task.kind(), Kind::AGENT);
+/// let task = Task::agent("explore", "find all tests")
+///     .grace(Duration::from_secs(2))
+///     .deadline(Duration::from_secs(600));
+/// assert_eq!((task.kind(), task.label()), (Kind::AGENT, "explore"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a task does nothing until it is given to `Scope::spawn` or `Scope::register`"]
 pub struct Task {
-    pub(crate) kind: Kind,
-    pub(crate) label: String,
-    pub(crate) prompt: String,
+    kind: Kind,
+    pub(crate) text: Text,
     pub(crate) grace: Duration,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) foreground: bool,
 }
 
 impl Task {
@@ -35,24 +85,24 @@ impl Task {
     pub const MAX_LABEL_BYTES: usize = 160;
 
     /// Describes a task of kind [`Kind::TASK`].
-    pub fn new(label: impl Into<String>, prompt: impl Into<String>) -> Self {
+    pub fn new(label: impl AsRef<str>, prompt: impl AsRef<str>) -> Self {
         Self::of_kind(Kind::TASK, label, prompt)
     }
 
     /// Describes a run of a sub-agent.
-    pub fn agent(label: impl Into<String>, prompt: impl Into<String>) -> Self {
+    pub fn agent(label: impl AsRef<str>, prompt: impl AsRef<str>) -> Self {
         Self::of_kind(Kind::AGENT, label, prompt)
     }
 
     /// Describes a child process by its command.
-    pub fn process(label: impl Into<String>, command: impl Into<String>) -> Self {
+    pub fn process(label: impl AsRef<str>, command: impl AsRef<str>) -> Self {
         Self::of_kind(Kind::PROCESS, label, command)
     }
 
     /// Describes a task of the given kind.
-    pub fn of_kind(kind: Kind, label: impl Into<String>, prompt: impl Into<String>) -> Self {
-        let label = text::cut(label.into(), Self::MAX_LABEL_BYTES);
-        Self { kind, label, prompt: prompt.into(), grace: Self::DEFAULT_GRACE }
+    pub fn of_kind(kind: Kind, label: impl AsRef<str>, prompt: impl AsRef<str>) -> Self {
+        let text = Text::new(label.as_ref(), prompt.as_ref());
+        Self { kind, text, grace: Self::DEFAULT_GRACE, deadline: None, foreground: false }
     }
 
     /// Sets how long it may go on after a stop before it is aborted.
@@ -61,9 +111,35 @@ impl Task {
         self
     }
 
+    /// Sets how long it may take from its spawn on, time in the queue included; past this it is
+    /// stopped with [`Reason::DeadlineExceeded`](crate::Reason::DeadlineExceeded).
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Makes it a task that somebody waits for, like a tool call: it takes no slot, no list shows
+    /// it, and its outcome is not in the inbox but [claimed by id](crate::Scope::claim), or
+    /// awaited through [`Scope::foreground`](crate::Scope::foreground).
+    /// [`Scope::detach`](crate::Scope::detach) makes an ordinary task of it.
+    pub fn foreground(mut self) -> Self {
+        self.foreground = true;
+        self
+    }
+
     /// Returns the kind.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Returns the label as it is kept.
+    pub fn label(&self) -> &str {
+        self.text.label()
+    }
+
+    /// Returns the prompt.
+    pub fn prompt(&self) -> &str {
+        self.text.prompt()
     }
 }
 
@@ -73,12 +149,11 @@ impl Task {
 pub struct Snapshot {
     /// The id.
     pub id: crate::TaskId,
-    /// The short name that the task was given.
-    pub label: String,
-    /// What it was asked to do.
-    pub prompt: String,
+    pub(crate) text: Text,
     /// What it is doing.
-    pub status: crate::Status,
+    pub status: Status,
+    /// What it is doing right now, while it runs.
+    pub phase: Phase,
     /// Time since spawn, until its end.
     pub age: Duration,
     /// Its latest trace line.
@@ -89,4 +164,16 @@ pub struct Snapshot {
     pub exit: Option<crate::Exit>,
     /// Why there is no complete output, once the task has ended without one.
     pub reason: Option<String>,
+}
+
+impl Snapshot {
+    /// Returns the short name that the task was given.
+    pub fn label(&self) -> &str {
+        self.text.label()
+    }
+
+    /// Returns what it was asked to do.
+    pub fn prompt(&self) -> &str {
+        self.text.prompt()
+    }
 }

@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::error::TaskError;
 use crate::id::TaskId;
 use crate::machine::{Seen, WaitFor};
 use crate::outcome::Finished;
-use crate::scope::{Scope, measure};
+use crate::scope::Scope;
 use crate::shared::{Shared, with_weak};
 use crate::sync::{Arc, Weak};
 use crate::task::Snapshot;
@@ -67,8 +67,8 @@ impl Wait {
 
     fn begin(&mut self) -> Result<(), TaskError> {
         let cell = self.scope.cell();
-        let begun = with_weak(&cell.shared, |machine, _, _| {
-            machine.begin_wait(cell.key, &self.ids, self.mode)
+        let begun = with_weak(&cell.shared, |machine, fx| {
+            machine.begin_wait(cell.key, &self.ids, self.mode, fx)
         });
         self.watch = Some(Watch::new(&cell.shared, begun.ok_or(TaskError::Closed)??));
         self.sleep = self.timeout.map(|timeout| Box::pin(sleep(timeout)));
@@ -78,8 +78,7 @@ impl Wait {
 
 impl Waited {
     fn new(seen: Seen) -> Self {
-        let pending = seen.pending.into_iter().map(measure).collect();
-        Self { ended: seen.ended, pending, timed_out: !seen.over }
+        Self { ended: seen.ended, pending: seen.pending, timed_out: !seen.over }
     }
 }
 
@@ -121,13 +120,22 @@ impl Watch {
 
     /// Returns what was seen once the wait is over; `None` when the registry is gone.
     fn poll(&mut self, waker: Waker) -> Poll<Option<Seen>> {
-        with_weak(&self.shared, |machine, fx, now| machine.poll_wait(self.wait, waker, now, fx))
-            .unwrap_or(Poll::Ready(None))
+        let now = Instant::now();
+        with_weak(&self.shared, |machine, fx| {
+            let now = machine.stamp(now);
+            machine.poll_wait(self.wait, waker, now, fx)
+        })
+        .unwrap_or(Poll::Ready(None))
     }
 
     /// Ends the wait, over or not; `None` when the registry is gone.
     pub(crate) fn end(&mut self) -> Option<Seen> {
-        with_weak(&self.shared, |machine, fx, now| machine.end_wait(self.wait, now, fx)).flatten()
+        let now = Instant::now();
+        with_weak(&self.shared, |machine, fx| {
+            let now = machine.stamp(now);
+            machine.end_wait(self.wait, now, fx)
+        })
+        .flatten()
     }
 
     /// Waits until it is over, the time is, or the registry is gone; returns whether it is over.
@@ -137,14 +145,13 @@ impl Watch {
     }
 
     fn peek(&mut self, waker: Waker) -> Poll<()> {
-        let over =
-            with_weak(&self.shared, |machine, fx, _| machine.watch_wait(self.wait, waker, fx));
+        let over = with_weak(&self.shared, |machine, fx| machine.watch_wait(self.wait, waker, fx));
         if over.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        with_weak(&self.shared, |machine, fx, _| machine.forget_wait(self.wait, fx));
+        with_weak(&self.shared, |machine, fx| machine.forget_wait(self.wait, fx));
     }
 }

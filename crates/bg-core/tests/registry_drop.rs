@@ -54,7 +54,7 @@ impl Host {
             host.spawn_into(&scope).await;
         }
         drop(owner);
-        while host.root.inbox().next().await.is_some_and(|claim| claim.ack().label != "owner") {}
+        while host.root.inbox().next().await.is_some_and(|claim| claim.ack().label() != "owner") {}
         host
     }
 
@@ -94,7 +94,7 @@ impl Host {
         context.trace("nobody reads it");
         assert_eq!(context.log().total(), 0);
         completer.complete(Ok(Output::default()));
-        assert_eq!(claim.ack().label, "done");
+        assert_eq!(claim.ack().label(), "done");
     }
 }
 

@@ -5,7 +5,7 @@
 use std::task::Poll;
 use std::time::Duration;
 
-use bg_core::{Completer, Failure, Output, Registry, Scope, TaskId, WaitFor};
+use bg_core::{Completer, Failure, Limits, Output, Registry, Scope, TaskId, WaitFor};
 use support::{bounded, drained, ended_many, poll, register};
 
 mod support;
@@ -76,7 +76,8 @@ fn a_stop_of_a_long_chain_of_owners_is_not_quadratic() {
 #[test]
 fn a_drain_and_a_list_of_many_is_not_quadratic() {
     bounded("a drain and a list of many", || {
-        let registry = Registry::new();
+        let limits = Limits::default().undelivered(MANY, u64::MAX);
+        let registry = Registry::builder().limits(limits).build();
         let root = registry.root_scope();
         ended_many(&root, MANY);
         let held: Vec<_> = std::iter::from_fn(|| root.inbox().try_next()).collect();

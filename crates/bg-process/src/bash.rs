@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bg_core::{Exit, Finished, TaskId, text};
 use bg_tools::{
-    Foreground, Foregrounded, LogView, SecsArg, Tool, ToolContext, ToolDefinition, ToolError,
-    ToolOutput, parse_args, status_word,
+    LogView, SecsArg, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, parse_args,
+    status_word,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -90,9 +90,11 @@ impl Tool for Bash {
         let args: Args = parse_args(NAME, args)?;
         let folder =
             args.cwd.as_ref().map_or_else(|| self.folder.clone(), |cwd| self.folder.join(cwd));
+        let background = args.background == Some(true);
         let spec = ProcessSpec::shell(args.command).cwd(folder);
+        let spec = if background { spec } else { spec.foreground() };
         let id = Processes::new(cx.scope()).spawn(spec).map_err(refused)?;
-        if args.background == Some(true) {
+        if background {
             let note = "its result will arrive by itself";
             return ToolOutput::json(&Running {
                 task_id: id,
@@ -102,9 +104,9 @@ impl Tool for Bash {
             });
         }
         let patience = args.timeout_secs.map_or(DEFAULT_TIMEOUT, SecsArg::duration);
-        match Foreground::new(cx.scope().clone(), id).wait(patience).await? {
-            Foregrounded::Ended(claim) => Ok(ToolOutput::json(&ended(&claim))?.with_claim(claim)),
-            Foregrounded::Detached(id) => detached(cx, id),
+        match cx.scope().foreground(id)?.within(patience).await? {
+            Some(claim) => Ok(ToolOutput::json(&ended(&claim))?.with_claim(claim)),
+            None => detached(cx, id),
         }
     }
 

@@ -68,6 +68,7 @@ impl Processes {
         // The task's own stop takes at most this long; then its future is dropped, which kills.
         let grace = spec.grace + KILL_PATIENCE + spec.drain + Duration::from_secs(1);
         let task = Task::process(label, command).grace(grace);
+        let task = if spec.foreground { task.foreground() } else { task };
         Ok(self.scope.spawn(task, |cx| supervise(cx, spec, program))?)
     }
 }

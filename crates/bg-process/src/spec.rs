@@ -35,6 +35,7 @@ pub struct ProcessSpec {
     pub(crate) grace: Duration,
     pub(crate) drain: Duration,
     pub(crate) caps: LogCaps,
+    pub(crate) foreground: bool,
 }
 
 /// Which of the host's variables a child sees.
@@ -63,6 +64,7 @@ impl ProcessSpec {
             args: Vec::new(),
             script: None,
             label: None,
+            foreground: false,
             cwd: None,
             inherit: Inherit::All,
             env: Vec::new(),
@@ -96,6 +98,13 @@ impl ProcessSpec {
     /// Gives it a name for humans; its command line otherwise.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// Makes it a task that somebody waits for; see
+    /// [`Task::foreground`](bg_core::Task::foreground).
+    pub fn foreground(mut self) -> Self {
+        self.foreground = true;
         self
     }
 

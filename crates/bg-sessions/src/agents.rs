@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bg_core::{Finished, Scope, Task, TaskId, text};
-use bg_tools::{Foreground, Foregrounded, Toolbox, ToolboxError};
+use bg_tools::{ToolError, Toolbox, ToolboxError};
 
 use crate::error::{AgentsError, InvokeError};
 use crate::invoke::InvokeAgent;
@@ -63,12 +62,20 @@ pub struct RunOptions {
     pub model: Option<Arc<dyn Model>>,
     /// The task's label in place of the agent's name.
     pub label: Option<String>,
+    /// Whether somebody waits for it; see [`Task::foreground`].
+    pub foreground: bool,
 }
 
 impl RunOptions {
     /// Sets a model in place of the agent's own.
     pub fn with_model(mut self, model: impl Model) -> Self {
         self.model = Some(Arc::new(model));
+        self
+    }
+
+    /// Makes it a task that somebody waits for.
+    pub fn foreground(mut self) -> Self {
+        self.foreground = true;
         self
     }
 
@@ -114,6 +121,7 @@ impl Agents {
             step_cap: agent.spec.step_cap.unwrap_or(AgentSpec::DEFAULT_STEP_CAP),
         };
         let task = Task::agent(label, prompt);
+        let task = if options.foreground { task.foreground() } else { task };
         Ok(scope.spawn(task, |cx| Run::new(cx, run).drive())?)
     }
 
@@ -132,14 +140,9 @@ impl Agents {
         agent: &str,
         prompt: impl Into<String>,
     ) -> Result<Arc<Finished>, InvokeError> {
-        let mut id = self.spawn(scope, agent, prompt, RunOptions::default())?;
-        loop {
-            let running = Foreground::new(scope.clone(), id);
-            match running.wait(Duration::MAX).await? {
-                Foregrounded::Ended(claim) => return Ok(claim.ack()),
-                Foregrounded::Detached(same) => id = same,
-            }
-        }
+        let id = self.spawn(scope, agent, prompt, RunOptions::default().foreground())?;
+        let running = scope.foreground(id).map_err(ToolError::from)?;
+        Ok(running.await.map_err(ToolError::from)?.ack())
     }
 
     /// Returns the definitions, sorted by name.

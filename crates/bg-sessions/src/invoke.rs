@@ -5,8 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bg_core::{ClaimError, Finished, Scope, Status, TaskId, text};
 use bg_tools::{
-    ANSWER_BYTES, Foreground, Foregrounded, Tool, ToolContext, ToolDefinition, ToolError,
-    ToolOutput, parse_args, status_word,
+    ANSWER_BYTES, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, parse_args, status_word,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,8 +88,9 @@ impl InvokeAgent {
         self
     }
 
-    fn spawn(&self, scope: &Scope, args: Args) -> Result<TaskId, ToolError> {
+    fn spawn(&self, scope: &Scope, args: Args, background: bool) -> Result<TaskId, ToolError> {
         let options = RunOptions::default();
+        let options = if background { options } else { options.foreground() };
         let spawned = self.agents.spawn(scope, &args.agent_name, args.prompt, options);
         spawned.map_err(|error| match error {
             InvokeError::UnknownAgent { .. } => {
@@ -135,21 +135,17 @@ impl Tool for InvokeAgent {
         let args: Args = parse_args(Self::NAME, args)?;
         let background = args.background.unwrap_or(false);
         let scope = cx.scope();
-        let id = self.spawn(scope, args)?;
+        let id = self.spawn(scope, args, background)?;
         if background {
             return ToolOutput::json(&Started::of(scope, id));
         }
-        match Foreground::new(scope.clone(), id).wait(self.patience).await {
-            Ok(Foregrounded::Ended(claim)) => {
-                Ok(ToolOutput::json(&Ended::of(&claim, false))?.with_claim(claim))
-            }
-            Ok(Foregrounded::Detached(id)) => {
-                ToolOutput::json(&Started::of(scope, id).after(self.patience))
-            }
-            Err(ToolError::Claim(ClaimError::Delivered(other))) => {
+        match scope.foreground(id)?.within(self.patience).await {
+            Ok(Some(claim)) => Ok(ToolOutput::json(&Ended::of(&claim, false))?.with_claim(claim)),
+            Ok(None) => ToolOutput::json(&Started::of(scope, id).after(self.patience)),
+            Err(ClaimError::Delivered(other)) => {
                 ToolOutput::json(&Ended::of(other.finished(), true))
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -117,7 +117,9 @@ async fn a_dropped_call_stops_its_agent() {
     let host = host(turns([Turn::Hang]));
     let call = call(&root, &host, json!({"agent_name": "worker", "prompt": "map"}));
     assert!(tokio::time::timeout(Duration::from_secs(1), call).await.is_err());
-    assert_eq!(root.inbox().next().await.unwrap().status(), Status::Cancelled);
+    let agent = "agent:1".parse().unwrap();
+    assert_eq!(root.wait([agent]).await.unwrap().ended[0].status(), Status::Cancelled);
+    assert_eq!(root.inbox().drain().count(), 0, "nobody is left to hear of it");
 }
 
 #[track_caller]

@@ -107,8 +107,8 @@ async fn dropping_a_blocking_run_stops_the_agent() {
         agents(turns([Turn::call("SlowEcho", r#"{"ms": 60000}"#)]), toolbox([slow_echo()]));
     let run = agents.run(&root, AGENT, "go");
     assert!(tokio::time::timeout(Duration::from_secs(1), run).await.is_err());
-    let claim = root.inbox().next().await.unwrap();
-    assert_eq!(claim.status(), Status::Cancelled);
+    let agent = "agent:1".parse().unwrap();
+    assert_eq!(root.wait([agent]).await.unwrap().ended[0].status(), Status::Cancelled);
 }
 
 #[tokio::test]

@@ -48,7 +48,6 @@ mod args;
 mod board;
 mod definition;
 mod error;
-mod foreground;
 mod format;
 mod piece;
 mod tasks;
@@ -64,7 +63,6 @@ pub use error::ToolError;
 pub use toolbox::{Called, Toolbox, ToolboxError, Wire};
 // Writing tools.
 pub use args::{SecsArg, TaskIdArg, parse_args};
-pub use foreground::{Foreground, Foregrounded};
 pub use view::{ANSWER_BYTES, LogView, status_word};
 // Tasks.
 pub use board::{Piece, Seen, TaskBoard};

@@ -60,8 +60,8 @@ impl Entry {
     pub(crate) fn of(snapshot: &Snapshot) -> Self {
         let kind = snapshot.id.kind();
         let description = match kind {
-            Kind::PROCESS => snapshot.prompt.clone(),
-            _ => format!("{}: {}", snapshot.label, snapshot.prompt),
+            Kind::PROCESS => snapshot.prompt().to_owned(),
+            _ => format!("{}: {}", snapshot.label(), snapshot.prompt()),
         };
         let exited = kind == Kind::PROCESS && snapshot.status == Status::Completed;
         let exit = exited.then(|| ExitView::of(snapshot.exit));
@@ -209,8 +209,8 @@ impl EndedAgent {
         Self {
             task_id: finished.id,
             status,
-            agent_name: text::cut(finished.label.clone(), MAX_DESCRIPTION_BYTES),
-            prompt: text::cut(finished.prompt.clone(), MAX_DESCRIPTION_BYTES),
+            agent_name: text::cut(finished.label().to_owned(), MAX_DESCRIPTION_BYTES),
+            prompt: text::cut(finished.prompt().to_owned(), MAX_DESCRIPTION_BYTES),
             output: shown.to_owned(),
             events,
             omitted_events: (earlier > 0).then_some(earlier),

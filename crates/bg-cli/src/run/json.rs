@@ -74,7 +74,7 @@ fn row(result: &TaskResult) -> Row<'_> {
     let exit = (finished.id.kind() == Kind::PROCESS).then(|| exit.unwrap_or(none));
     Row {
         task_id: finished.id,
-        label: &finished.label,
+        label: finished.label(),
         kind: finished.id.kind().to_string(),
         status: status(finished),
         steps: finished.steps,
@@ -83,7 +83,7 @@ fn row(result: &TaskResult) -> Row<'_> {
         output: &result.output,
         output_bytes: result.bytes,
         omitted_bytes: result.omitted,
-        prompt: &finished.prompt,
+        prompt: finished.prompt(),
         failed: result.failed(),
         reason: finished.outcome.reason(),
         exit,

@@ -2,69 +2,147 @@
 
 use std::task::Waker;
 
-use super::{Delivery, Key, Machine, Root, ScopeKey, ScopeState, State};
+use super::{Delivery, Gauge, Key, Machine, Record, Root, ScopeKey, Stamp};
 use crate::claim::{Delivered, Held};
 use crate::effects::Effects;
 use crate::error::{ClaimError, TaskError};
 use crate::events::EventKind;
 use crate::id::{TaskId, TaskRef};
-use crate::outcome::{Finished, Unclaimed};
+use crate::outcome::Finished;
 use crate::sync::Arc;
 
 /// What a listener on an inbox finds.
 pub(crate) enum Next {
     Claimed(Held),
+    /// Something is claimable; nothing was claimed.
+    Ready,
     /// Nothing yet; the listener is registered under this key.
     Waiting(u64),
     /// The scope is gone: nothing will come.
     Over,
 }
 
+/// What a listener on an inbox wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seek {
+    /// To claim the oldest outcome.
+    Claim,
+    /// To know that there is one.
+    Look,
+}
+
 impl Machine {
-    /// Puts a task that has just ended into its scope's inbox, or releases it when there is none.
-    pub(super) fn deliver(&mut self, key: Key, fx: &mut Effects) {
-        let cap = self.retained_cap;
-        let Some(root) = self.roots.get_mut(&key.root) else { return };
-        root.make_ready(key.number, cap, fx);
+    /// Puts a task that has just ended where its owner finds it, or releases it when nobody will
+    /// ask for it.
+    pub(super) fn deliver(&mut self, key: Key, discard: bool, now: Stamp, fx: &mut Effects) {
+        if let Some(root) = self.roots.get_mut(&key.root) {
+            root.count_undelivered(key.number, 1);
+        }
+        if discard {
+            self.retain(key, now, fx);
+        } else {
+            self.make_ready(key, now, fx);
+        }
+        if let Some(root) = self.roots.get_mut(&key.root)
+            && let Some(owner) = root.records.get(key.number).map(|record| record.owner)
+        {
+            root.forget_scope_if_over(owner);
+        }
+    }
+
+    /// Makes an ended record claimable, in its own place; releases it when its scope has ended.
+    fn make_ready(&mut self, key: Key, now: Stamp, fx: &mut Effects) -> bool {
+        let Some(root) = self.roots.get_mut(&key.root) else { return false };
+        let Some(record) = root.records.get_mut(key.number) else { return false };
+        let owner = record.owner;
+        let Some(ended) = record.ended_mut() else { return false };
+        let Some(scope) = root.scopes.get_mut(&owner).filter(|scope| !scope.ended) else {
+            self.retain(key, now, fx);
+            return false;
+        };
+        ended.delivery = Delivery::Ready;
+        if !ended.foreground {
+            scope.put_ready(ended.seq, key.number, fx);
+        }
+        true
+    }
+
+    /// Returns the gauge of a scope's inbox, made on first use; `None` when the scope has ended.
+    pub(crate) fn gauge(&mut self, scope: ScopeKey) -> Option<Gauge> {
+        Some(self.scope_mut(scope)?.gauge())
     }
 
     /// Claims the oldest outcome of an inbox.
     pub(crate) fn take(&mut self, scope: ScopeKey, fx: &mut Effects) -> Option<Held> {
-        let root = self.roots.get_mut(&scope.root)?;
-        let (_, number) = root.scopes.get_mut(&scope.owner)?.ready.pop_first()?;
+        let number = self.roots.get_mut(&scope.root)?.scopes.get_mut(&scope.owner)?.take_ready()?;
         self.hold(scope.task(number), fx)
     }
 
-    /// Claims the oldest outcome of an inbox, or registers a listener.
+    /// Claims and acknowledges the oldest outcome of an inbox.
+    pub(crate) fn take_acked(
+        &mut self,
+        scope: ScopeKey,
+        now: Stamp,
+        fx: &mut Effects,
+    ) -> Option<Arc<Finished>> {
+        let held = self.take(scope, fx)?;
+        self.ack(held.key, now, fx);
+        Some(held.finished)
+    }
+
+    /// Claims the oldest outcome of an inbox or looks for one, or registers a listener.
     pub(crate) fn listen(
         &mut self,
         scope: ScopeKey,
+        seek: Seek,
         listener: Option<u64>,
         waker: Waker,
         fx: &mut Effects,
     ) -> Next {
-        if let Some(held) = self.take(scope, fx) {
-            self.unlisten(scope, listener, fx);
-            fx.drop.wakers.push(waker);
-            return Next::Claimed(held);
+        let found = self.seek(scope, seek, fx);
+        if let Some(found) = found {
+            self.unlisten(scope, seek, listener, fx);
+            fx.drop_wakers.push(waker);
+            return found;
         }
-        let state = self.roots.get_mut(&scope.root).and_then(|root| root.scope_mut(scope.owner));
-        let Some(state) = state.filter(|state| !state.is_over()) else {
-            fx.drop.wakers.push(waker);
+        let Some(state) = self.scope_mut(scope).filter(|state| !state.is_over()) else {
+            fx.drop_wakers.push(waker);
             return Next::Over;
         };
         let key = listener.unwrap_or_else(|| {
             state.next_listener += 1;
             state.next_listener
         });
-        fx.drop.wakers.extend(state.listeners.insert(key, waker));
+        fx.drop_wakers.extend(state.listeners.insert(key, waker));
+        if listener.is_none() && seek == Seek::Claim {
+            self.lend_slot(scope.task(scope.owner), fx);
+        }
         Next::Waiting(key)
     }
 
-    pub(crate) fn unlisten(&mut self, scope: ScopeKey, listener: Option<u64>, fx: &mut Effects) {
-        let state = self.roots.get_mut(&scope.root).and_then(|r| r.scopes.get_mut(&scope.owner));
-        if let (Some(state), Some(key)) = (state, listener) {
-            fx.drop.wakers.extend(state.listeners.remove(&key));
+    fn seek(&mut self, scope: ScopeKey, seek: Seek, fx: &mut Effects) -> Option<Next> {
+        match seek {
+            Seek::Claim => self.take(scope, fx).map(Next::Claimed),
+            Seek::Look => {
+                let state = self.roots.get(&scope.root)?.scopes.get(&scope.owner)?;
+                (!state.ready.is_empty()).then_some(Next::Ready)
+            }
+        }
+    }
+
+    pub(crate) fn unlisten(
+        &mut self,
+        scope: ScopeKey,
+        seek: Seek,
+        listener: Option<u64>,
+        fx: &mut Effects,
+    ) {
+        let Some(key) = listener else { return };
+        if let Some(state) = self.scope_mut(scope) {
+            fx.drop_wakers.extend(state.listeners.remove(&key));
+        }
+        if seek == Seek::Claim {
+            self.return_slot(scope.task(scope.owner));
         }
     }
 
@@ -77,148 +155,189 @@ impl Machine {
     ) -> Result<Held, ClaimError> {
         let record = self.find(scope, task)?;
         let id = record.id;
-        let (finished, seq, delivery) = match &record.state {
-            State::Live(live) => return Err(ClaimError::NotEnded { id, status: live.status() }),
-            State::Ended { finished, seq, delivery } => (finished.clone(), *seq, *delivery),
+        let Some(ended) = record.ended() else {
+            return Err(ClaimError::NotEnded { id, status: record.status() });
         };
-        if delivery != Delivery::Ready {
-            return Err(ClaimError::Delivered(Delivered { finished }));
+        if ended.delivery != Delivery::Ready {
+            return Err(ClaimError::Delivered(Delivered { finished: ended.finished.clone() }));
         }
-        let state = self.roots.get_mut(&scope.root).and_then(|r| r.scopes.get_mut(&scope.owner));
-        state.map(|state| state.ready.remove(&seq));
+        let seq = ended.seq;
+        if let Some(state) = self.scope_mut(scope) {
+            state.remove_ready(seq);
+        }
         self.hold(scope.task(id.number()), fx).ok_or_else(|| TaskError::not_found(task).into())
     }
 
     /// Marks an outcome that was taken out of an inbox as held by one claim.
     fn hold(&mut self, key: Key, fx: &mut Effects) -> Option<Held> {
-        let record = self.record_mut(key)?;
-        let State::Ended { finished, delivery, .. } = &mut record.state else { return None };
-        if *delivery != Delivery::Ready {
+        let ended = self.record_mut(key)?.ended_mut()?;
+        if ended.delivery != Delivery::Ready {
             return None;
         }
-        *delivery = Delivery::Held;
-        let held = Held { key, finished: finished.clone() };
+        ended.delivery = Delivery::Held;
+        let held = Held { key, finished: ended.finished.clone() };
         self.publish(key.root, held.finished.id, fx, || EventKind::Claimed);
         Some(held)
     }
 
     /// Ends a claim: the outcome is delivered. Nothing happens if the root is gone.
-    pub(crate) fn ack(&mut self, key: Key, fx: &mut Effects) {
+    pub(crate) fn ack(&mut self, key: Key, now: Stamp, fx: &mut Effects) {
         if let Some(id) = self.held(key) {
-            let cap = self.retained_cap;
-            if let Some(root) = self.roots.get_mut(&key.root) {
-                root.retain(key.number, cap, fx);
-            }
+            self.retain(key, now, fx);
             self.publish(key.root, id, fx, || EventKind::Acked);
         }
     }
 
     /// Gives a claim back to its place in the inbox, or releases it when there is none any more.
-    pub(crate) fn give_back(&mut self, key: Key, fx: &mut Effects) {
-        if let Some(id) = self.held(key) {
-            let cap = self.retained_cap;
-            if let Some(root) = self.roots.get_mut(&key.root) {
-                root.make_ready(key.number, cap, fx);
-            }
-            self.publish(key.root, id, fx, || EventKind::GivenBack);
+    pub(crate) fn give_back(&mut self, key: Key, now: Stamp, fx: &mut Effects) {
+        let Some(id) = self.held(key) else { return };
+        if let Some(ended) = self.record_mut(key).and_then(Record::ended_mut) {
+            // The caller that a foreground task was for could not use it: the inbox has it now.
+            ended.foreground = false;
         }
+        let kind =
+            if self.make_ready(key, now, fx) { EventKind::GivenBack } else { EventKind::Released };
+        self.publish(key.root, id, fx, || kind);
     }
 
     fn held(&mut self, key: Key) -> Option<TaskId> {
         let record = self.record_mut(key)?;
-        match record.state {
-            State::Ended { delivery: Delivery::Held, .. } => Some(record.id),
-            _ => None,
-        }
+        record.ended().filter(|ended| ended.delivery == Delivery::Held).map(|_| record.id)
     }
 
     /// Reads an outcome without claiming it.
-    pub(crate) fn read(&self, scope: ScopeKey, task: TaskRef) -> Result<Arc<Finished>, ClaimError> {
+    pub(crate) fn read(
+        &mut self,
+        scope: ScopeKey,
+        task: TaskRef,
+        now: Stamp,
+        fx: &mut Effects,
+    ) -> Result<Arc<Finished>, ClaimError> {
+        self.expire(scope.root, now, fx);
         let record = self.find(scope, task)?;
-        match &record.state {
-            State::Live(live) => Err(ClaimError::NotEnded { id: record.id, status: live.status() }),
-            State::Ended { finished, .. } => Ok(finished.clone()),
+        match record.ended() {
+            None => Err(ClaimError::NotEnded { id: record.id, status: record.status() }),
+            Some(ended) => Ok(ended.finished.clone()),
         }
     }
 
-    /// Takes the scope of an ending task apart (I7): lists what nobody had claimed, in order of
-    /// completion, and returns the children that still run.
-    pub(super) fn end_scope(&mut self, key: Key, fx: &mut Effects) -> (Vec<Unclaimed>, Vec<u64>) {
-        let cap = self.retained_cap;
-        let Some(root) = self.roots.get_mut(&key.root) else { return Default::default() };
-        let Some(scope) = root.scopes.remove(&key.number) else { return Default::default() };
-        fx.wake.extend(scope.listeners.into_values());
-        let unclaimed =
-            scope.ready.values().filter_map(|&number| root.release(number, cap, fx)).collect();
-        let is_live = |number: &u64| root.records.get(number).is_some_and(|r| r.live().is_some());
-        let running = scope.members.into_iter().filter(is_live).chain(scope.orphans).collect();
-        (unclaimed, running)
+    /// Turns a foreground task into an ordinary one: it is listed, and its outcome comes through
+    /// the inbox. Returns whether it was one.
+    pub(crate) fn detach(
+        &mut self,
+        scope: ScopeKey,
+        task: TaskRef,
+        now: Stamp,
+        fx: &mut Effects,
+    ) -> Result<bool, TaskError> {
+        let record = self.find_mut(scope, task)?;
+        if !record.is_foreground() {
+            return Ok(false);
+        }
+        let id = record.id;
+        let mut ready = false;
+        match &mut record.state {
+            super::State::Live(live) => live.more().foreground = false,
+            super::State::Ended(ended) => {
+                ended.foreground = false;
+                ready = ended.delivery == Delivery::Ready;
+            }
+        }
+        if ready {
+            self.make_ready(scope.task(id.number()), now, fx);
+        }
+        self.publish(scope.root, id, fx, || EventKind::Detached);
+        Ok(true)
     }
 
-    /// The last handle of a root is gone: nobody can start or claim anything there any more. What
-    /// runs goes on, what is unclaimed is released. Returns how much that was.
-    pub(crate) fn abandon(&mut self, root: super::RootId, fx: &mut Effects) -> usize {
-        let (unclaimed, _) = self.end_scope(Key { root, number: ScopeKey::ROOT_OWNER }, fx);
-        self.release_root_if_over(root, fx);
-        unclaimed.len()
+    /// The caller that a foreground task was for is gone: nobody will ask for its outcome.
+    pub(crate) fn discard(&mut self, scope: ScopeKey, id: TaskId, now: Stamp, fx: &mut Effects) {
+        let Ok(record) = self.find_mut(scope, id.into()) else { return };
+        if !record.is_foreground() {
+            return;
+        }
+        let ready = match &mut record.state {
+            super::State::Live(live) => {
+                live.more().discard = true;
+                false
+            }
+            super::State::Ended(ended) => ended.delivery == Delivery::Ready,
+        };
+        if ready {
+            self.retain(scope.task(id.number()), now, fx);
+        }
     }
-}
 
-impl ScopeState {
-    /// Returns whether nothing will come any more: it takes no task and has none left.
-    fn is_over(&self) -> bool {
-        self.closed && self.members.is_empty()
+    /// Marks an outcome as acknowledged and evicts what retention keeps no more (I4).
+    pub(super) fn retain(&mut self, key: Key, now: Stamp, fx: &mut Effects) {
+        let Some(root) = self.roots.get_mut(&key.root) else { return };
+        root.mark_acked(key.number, fx);
+        root.retained.push_back((key.number, now));
+        self.expire(key.root, now, fx);
     }
 
-    pub(super) fn wake_if_over(&mut self, fx: &mut Effects) {
-        if self.is_over() {
-            fx.wake.extend(std::mem::take(&mut self.listeners).into_values());
+    /// Evicts the acknowledged outcomes that are too many or too old, the oldest first.
+    pub(super) fn expire(&mut self, root: super::RootId, now: Stamp, fx: &mut Effects) {
+        let retention = self.policy.retention;
+        while let Some(state) = self.roots.get_mut(&root) {
+            let Some(&(number, acked)) = state.retained.front() else { return };
+            if state.retained.len() <= retention.count && now.since(acked) < retention.age {
+                return;
+            }
+            state.retained.pop_front();
+            let Some(record) = state.records.remove(number) else { continue };
+            let id = record.id;
+            fx.drop.push(record.into_foreign());
+            self.publish(root, id, fx, || EventKind::Evicted);
+        }
+    }
+
+    /// Returns the gone-by outcomes of a scope that are still kept, the oldest first.
+    pub(crate) fn history(
+        &mut self,
+        scope: ScopeKey,
+        now: Stamp,
+        fx: &mut Effects,
+    ) -> Vec<Arc<Finished>> {
+        self.expire(scope.root, now, fx);
+        let Some(root) = self.roots.get(&scope.root) else { return Vec::new() };
+        let kept = root.retained.iter().filter_map(|&(number, _)| root.records.get(number));
+        let own = kept.filter(|record| record.owner == scope.owner);
+        own.filter_map(Record::ended).map(|ended| ended.finished.clone()).collect()
+    }
+
+    /// Says that a task wrote to its output log. Ignored after the end.
+    pub(crate) fn output_grew(&mut self, key: Key, total: u64, fx: &mut Effects) {
+        if let Some((id, _)) = self.live_mut(key) {
+            self.publish(key.root, id, fx, || EventKind::OutputGrew { total });
         }
     }
 }
 
 impl Root {
-    fn make_ready(&mut self, number: u64, cap: usize, fx: &mut Effects) {
-        let Some(record) = self.records.get_mut(&number) else { return };
-        let State::Ended { seq, delivery, .. } = &mut record.state else { return };
-        let Some(scope) = self.scopes.get_mut(&record.owner) else {
-            return self.retain(number, cap, fx);
-        };
-        *delivery = Delivery::Ready;
-        scope.ready.insert(*seq, number);
-        fx.wake.extend(std::mem::take(&mut scope.listeners).into_values());
-    }
-
-    fn release(&mut self, number: u64, cap: usize, fx: &mut Effects) -> Option<Unclaimed> {
-        let record = self.records.get(&number)?;
-        let State::Ended { finished, .. } = &record.state else { return None };
-        let unclaimed = Unclaimed { id: record.id, status: finished.status() };
-        self.retain(number, cap, fx);
-        Some(unclaimed)
-    }
-
-    /// Marks an outcome as acknowledged and evicts the oldest ones past the cap (I4).
-    fn retain(&mut self, number: u64, cap: usize, fx: &mut Effects) {
-        let Some(record) = self.records.get_mut(&number) else { return };
-        let State::Ended { delivery, .. } = &mut record.state else { return };
-        *delivery = Delivery::Acked;
-        if let Some(scope) = self.scopes.get_mut(&record.owner) {
-            scope.members.remove(&number);
+    fn mark_acked(&mut self, number: u64, fx: &mut Effects) {
+        let Some(record) = self.records.get_mut(number) else { return };
+        let owner = record.owner;
+        let Some(ended) = record.ended_mut() else { return };
+        ended.delivery = Delivery::Acked;
+        // What was delivered is in the history, whoever asked for it.
+        ended.foreground = false;
+        self.count_undelivered(number, -1);
+        if let Some(scope) = self.scopes.get_mut(&owner) {
+            scope.unlink(number, &mut self.records);
             scope.wake_if_over(fx);
         }
-        self.retained.push_back(number);
-        while self.retained.len() > cap {
-            let oldest = self.retained.pop_front();
-            let evicted = oldest.and_then(|number| self.records.remove(&number));
-            fx.drop.records.extend(evicted.map(super::Record::into_foreign));
-        }
     }
 
-    pub(super) fn retained(&self) -> impl Iterator<Item = &Arc<Finished>> {
-        let records = self.retained.iter().filter_map(|number| self.records.get(number));
-        records.filter_map(|record| match &record.state {
-            State::Ended { finished, .. } => Some(finished),
-            State::Live(_) => None,
-        })
+    /// Counts one outcome in or out (I2).
+    fn count_undelivered(&mut self, number: u64, by: isize) {
+        let ended = self.records.get(number).and_then(Record::ended);
+        let bytes = ended.map_or(0, |ended| ended.finished.weight);
+        self.undelivered = self.undelivered.saturating_add_signed(by);
+        self.undelivered_bytes = if by > 0 {
+            self.undelivered_bytes.saturating_add(bytes)
+        } else {
+            self.undelivered_bytes.saturating_sub(bytes)
+        };
     }
 }

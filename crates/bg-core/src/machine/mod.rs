@@ -9,50 +9,62 @@
 //! 1. A record is `Live`, then `Ended`, and never the other way. [`Machine::finish`] is the only
 //!    place that makes the change: status and outcome are one value, so nobody can see one without
 //!    the other (R3), and a second end is counted as superseded and changes nothing (R1).
-//! 2. An ended record is in exactly one of three places: `Ready` in its scope's inbox, `Held` by
-//!    one claim, or `Acked`. `ready[seq]` names the record that ended as number `seq` of its root
-//!    and is `Ready`, and the other way round; a claim that is given back returns to its own
-//!    `seq` (R2).
-//! 3. `members` of a scope are its live records and its ended ones that are not acknowledged.
+//! 2. An ended record is `Ready`, `Held` by one claim, or `Acked`. `ready[seq]` of its scope names
+//!    the record that ended as number `seq` of its root if and only if it is `Ready` and not a
+//!    foreground task; a claim that is given back returns to its own `seq` (R2). `undelivered` of
+//!    a root counts the ended records that are not `Acked`.
+//! 3. The members of a scope are its live records and its ended ones that are not acknowledged,
+//!    linked in the order of their numbers.
 //! 4. Only acknowledged records are in `retained`, and only they are ever evicted.
 //! 5. A record's number is its own for the life of the root; numbers only grow.
 //! 6. `waits` of a live record are keys of wait slots that count it as missing.
-//! 7. A scope exists while its owner lives; its state is made on first use. The root's own scope
-//!    (owner 0) exists until its last handle is gone.
+//! 7. The state of a scope is made on first use. It lasts while its owner lives, and after that
+//!    until its last live member has ended. The root's own scope (owner 0) ends with its last
+//!    handle, and the root with the last live record after that.
 //! 8. Nothing whose destructor may be foreign code is dropped in here: it goes into the effects.
-//! 9. The `keeper` of a live record is its owner or, once that has ended, the nearest owner above
-//!    that has not, which has the record among its `orphans`: a stop reaches everything below.
-//! 10. When a stop was requested of a record, it was requested of everything live below it.
+//! 9. The scope of an ended owner that still has live members is among the `orphans` of its
+//!    `keeper`, the nearest scope above whose owner lives: a close reaches everything below.
+//! 10. When a stop was requested of a record, it was requested of everything live below it, or a
+//!     sweep is under way that will. A record that a sweep covers counts as stopped.
+//! 11. `running` of a root counts the records whose slot is `Held`, `queued` those whose slot is
+//!     `Queued`; while there is a slot to give, nobody is queued.
 
+mod admit;
 mod deliver;
+mod finish;
 mod lists;
-mod run;
+mod pages;
+mod record;
+mod report;
+mod scope;
 mod stop;
+mod sweep;
 mod wait;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU64;
-use std::task::Waker;
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-pub(crate) use deliver::Next;
-pub(crate) use run::Ending;
+pub(crate) use admit::Spawned;
+pub(crate) use deliver::{Next, Seek};
+pub(crate) use record::Foreign;
+pub(crate) use scope::Gauge;
 pub use stop::CancelOutcome;
 pub(crate) use wait::Seen;
 pub use wait::WaitFor;
 
+use pages::Pages;
+use record::{Delivery, Ended, Live, More, Record, Slot, State};
+use scope::ScopeState;
+
 use crate::effects::Effects;
-use crate::error::{SpawnError, TaskError};
+use crate::error::TaskError;
 use crate::events::{EventKind, EventRing};
 use crate::id::{Kind, TaskId, TaskRef};
-use crate::log::OutputLog;
-use crate::outcome::{Finished, Reason};
-use crate::sync::Arc;
-use crate::task::Task;
+use crate::limits::{Limits, Retention};
+use crate::parent::ParentWatch;
 
 /// The number of a root, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +78,7 @@ pub(crate) struct Key {
 }
 
 /// Names a scope: that of a task, or with owner 0 that of the root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ScopeKey {
     pub(crate) root: RootId,
     pub(crate) owner: u64,
@@ -80,96 +92,73 @@ impl ScopeKey {
     }
 }
 
+/// Nanoseconds since the registry was made: half the size of an `Instant`. It saturates, so that a
+/// clock that jumps back makes no age negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stamp(u64);
+
+impl Stamp {
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// What the host decides for the whole registry.
+pub(crate) struct Policy {
+    pub(crate) kinds: BTreeSet<Kind>,
+    pub(crate) limits: Limits,
+    pub(crate) retention: Retention,
+    pub(crate) events_kept: usize,
+    /// The number of the first task of each root.
+    pub(crate) first_number: u64,
+}
+
 pub(crate) struct Machine {
+    policy: Policy,
+    /// What stamps count from.
+    epoch: Instant,
     roots: BTreeMap<RootId, Root>,
     next_root: u64,
-    kinds: BTreeSet<Kind>,
-    retained_cap: usize,
     closed: bool,
     waits: BTreeMap<u64, wait::WaitSlot>,
     next_wait: u64,
     pub(crate) events: EventRing,
+    /// Scopes with a sweep under way.
+    sweeps: VecDeque<ScopeKey>,
     /// Ends that came after the first one.
     superseded: u64,
 }
 
 struct Root {
     next_number: u64,
-    records: BTreeMap<u64, Record>,
+    records: Pages,
     scopes: BTreeMap<u64, ScopeState>,
     completions: u64,
-    retained: VecDeque<u64>,
+    /// Acknowledged records and when they were, the oldest first.
+    retained: VecDeque<(u64, Stamp)>,
     live: usize,
-}
-
-struct Record {
-    id: TaskId,
-    owner: u64,
-    keeper: u64,
-    spawned: Instant,
-    state: State,
-}
-
-enum State {
-    Live(Box<Live>),
-    Ended {
-        finished: Arc<Finished>,
-        /// How many tasks of the root had ended before it.
-        seq: u64,
-        delivery: Delivery,
-    },
-}
-
-/// Everything of a task that its end takes away.
-pub(crate) struct Live {
-    label: String,
-    prompt: String,
-    grace: Duration,
-    started: bool,
-    step: u32,
-    trace: Vec<String>,
-    trace_dropped: u64,
-    log: Option<OutputLog>,
-    token: Option<CancellationToken>,
-    abort: Option<AbortHandle>,
-    stop: Option<Reason>,
-    /// What waits for the end of the grace.
-    timer: Option<AbortHandle>,
-    /// The grace is over.
-    forced: bool,
-    /// The work is done elsewhere, by the holder of a completer.
-    external: bool,
-    waits: BTreeSet<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Delivery {
-    Ready,
-    Held,
-    Acked,
-}
-
-#[derive(Default)]
-struct ScopeState {
-    members: BTreeSet<u64>,
-    orphans: BTreeSet<u64>,
-    ready: BTreeMap<u64, u64>,
-    listeners: BTreeMap<u64, Waker>,
-    next_listener: u64,
-    closed: bool,
+    running: usize,
+    queue: VecDeque<u64>,
+    queued: usize,
+    undelivered: usize,
+    undelivered_bytes: u64,
+    /// Closes the root when the host's token fires.
+    parent: Option<ParentWatch>,
 }
 
 impl Machine {
-    pub(crate) fn new(kinds: BTreeSet<Kind>, retained_cap: usize, event_cap: usize) -> Self {
+    pub(crate) fn new(policy: Policy, epoch: Instant) -> Self {
+        let events = EventRing::new(policy.events_kept);
         Self {
+            policy,
+            epoch,
             roots: BTreeMap::new(),
             next_root: 1,
-            kinds,
-            retained_cap,
             closed: false,
             waits: BTreeMap::new(),
             next_wait: 0,
-            events: EventRing::new(event_cap),
+            events,
+            sweeps: VecDeque::new(),
             superseded: 0,
         }
     }
@@ -177,8 +166,16 @@ impl Machine {
     pub(crate) fn open_root(&mut self) -> ScopeKey {
         let root = RootId(self.next_root);
         self.next_root += 1;
-        self.roots.insert(root, Root::new());
+        self.roots.insert(root, Root::new(self.policy.first_number));
         ScopeKey { root, owner: ScopeKey::ROOT_OWNER }
+    }
+
+    /// Keeps what watches the token above a root; gives it back when the root is gone.
+    pub(crate) fn keep_parent(&mut self, root: RootId, parent: ParentWatch, fx: &mut Effects) {
+        match self.roots.get_mut(&root) {
+            Some(root) => root.parent = Some(parent),
+            None => fx.drop.push(Foreign::Parent(parent)),
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -186,39 +183,17 @@ impl Machine {
     }
 
     pub(crate) fn knows(&self, kind: Kind) -> bool {
-        self.kinds.contains(&kind)
+        self.policy.kinds.contains(&kind)
     }
 
-    /// Adds a record. It is visible, can be waited for and can be stopped from here on.
-    pub(crate) fn spawn(
-        &mut self,
-        scope: ScopeKey,
-        task: Task,
-        external: bool,
-        now: Instant,
-        fx: &mut Effects,
-    ) -> Result<TaskId, SpawnError> {
-        let (closed, known) = (self.closed, self.knows(task.kind));
-        let root = self.roots.get_mut(&scope.root).ok_or(SpawnError::Closed)?;
-        if closed || !root.admits(scope.owner) {
-            return Err(SpawnError::Closed);
-        }
-        if !known {
-            return Err(SpawnError::UnknownKind(task.kind));
-        }
-        let number = NonZeroU64::new(root.next_number).ok_or(SpawnError::NumbersExhausted)?;
-        // Wraps to 0 after the last number, which is the mark of an exhausted root (I5).
-        root.next_number = root.next_number.wrapping_add(1);
-        let id = TaskId::from_parts(task.kind, number);
-        let label = task.label.clone();
-        let state = State::Live(Box::new(Live::new(task, external)));
-        let (owner, keeper) = (scope.owner, scope.owner);
-        root.records.insert(id.number(), Record { id, owner, keeper, spawned: now, state });
-        root.scopes.entry(scope.owner).or_default().members.insert(id.number());
-        root.live += 1;
-        let owner = root.records.get(&scope.owner).map(|owner| owner.id);
-        self.publish(scope.root, id, fx, || EventKind::Spawned { label, owner });
-        Ok(id)
+    pub(crate) fn superseded(&self) -> u64 {
+        self.superseded
+    }
+
+    /// Returns a time as what the table keeps of it.
+    pub(crate) fn stamp(&self, now: Instant) -> Stamp {
+        let nanos = now.saturating_duration_since(self.epoch).as_nanos();
+        Stamp(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     fn publish(
@@ -232,24 +207,25 @@ impl Machine {
     }
 
     fn record_mut(&mut self, key: Key) -> Option<&mut Record> {
-        self.roots.get_mut(&key.root)?.records.get_mut(&key.number)
+        self.roots.get_mut(&key.root)?.records.get_mut(key.number)
     }
 
     fn live_mut(&mut self, key: Key) -> Option<(TaskId, &mut Live)> {
         let record = self.record_mut(key)?;
-        match &mut record.state {
-            State::Live(live) => Some((record.id, live)),
-            State::Ended { .. } => None,
-        }
+        let id = record.id;
+        record.live_mut().map(|live| (id, live))
+    }
+
+    fn scope_mut(&mut self, scope: ScopeKey) -> Option<&mut ScopeState> {
+        self.roots.get_mut(&scope.root)?.scope_mut(scope.owner)
     }
 
     /// Finds a task that the scope owns. Another root's task is not found, like one that never
     /// existed; another scope's task of the same root is forbidden (R10).
     fn find(&self, scope: ScopeKey, task: TaskRef) -> Result<&Record, TaskError> {
-        let record = self
-            .roots
-            .get(&scope.root)
-            .and_then(|root| root.records.get(&task.number()))
+        let root = self.roots.get(&scope.root);
+        let record = root
+            .and_then(|root| root.records.get(task.number()))
             .filter(|record| task.kind().is_none_or(|kind| kind == record.id.kind()))
             .ok_or_else(|| TaskError::not_found(task))?;
         if record.owner != scope.owner {
@@ -258,91 +234,66 @@ impl Machine {
         Ok(record)
     }
 
+    fn find_mut(&mut self, scope: ScopeKey, task: TaskRef) -> Result<&mut Record, TaskError> {
+        let number = self.find(scope, task)?.id.number();
+        self.record_mut(scope.task(number)).ok_or_else(|| TaskError::not_found(task))
+    }
+
     /// Forgets a root whose last handle is gone and in which nothing runs (I7).
     fn release_root_if_over(&mut self, root: RootId, fx: &mut Effects) {
         let over = |r: &Root| r.live == 0 && !r.scopes.contains_key(&ScopeKey::ROOT_OWNER);
-        if self.roots.get(&root).is_some_and(over) {
-            let records = self.roots.remove(&root).into_iter().flat_map(|root| root.records);
-            fx.drop.records.extend(records.map(|(_, record)| record.into_foreign()));
+        if !self.roots.get(&root).is_some_and(over) {
+            return;
+        }
+        if let Some(root) = self.roots.remove(&root) {
+            fx.drop.extend(root.records.into_records().map(Record::into_foreign));
+            fx.drop.extend(root.parent.map(Foreign::Parent));
         }
     }
 }
 
 impl Root {
-    fn new() -> Self {
+    fn new(first_number: u64) -> Self {
         Self {
-            next_number: 1,
-            records: BTreeMap::new(),
-            scopes: BTreeMap::from([(ScopeKey::ROOT_OWNER, ScopeState::default())]),
+            next_number: first_number,
+            records: Pages::default(),
+            scopes: BTreeMap::from([(ScopeKey::ROOT_OWNER, ScopeState::new(1))]),
             completions: 0,
             retained: VecDeque::new(),
             live: 0,
+            running: 0,
+            queue: VecDeque::new(),
+            queued: 0,
+            undelivered: 0,
+            undelivered_bytes: 0,
+            parent: None,
         }
     }
 
-    /// Returns the scope of this owner, if there is one (I7).
+    /// Returns the scope of this owner, if the owner lives (I7).
     fn scope_mut(&mut self, owner: u64) -> Option<&mut ScopeState> {
-        if self.records.get(&owner).and_then(Record::live).is_some() {
-            return Some(self.scopes.entry(owner).or_default());
+        if owner != ScopeKey::ROOT_OWNER && !self.scopes.contains_key(&owner) {
+            let above = self.records.get(owner).filter(|record| record.live().is_some())?.owner;
+            let depth = self.scopes.get(&above).map_or(1, |scope| scope.depth);
+            self.scopes.insert(owner, ScopeState::new(depth.saturating_add(1)));
         }
-        self.scopes.get_mut(&owner)
+        self.scopes.get_mut(&owner).filter(|scope| !scope.ended)
     }
 
-    /// Returns whether the scope of this owner takes new tasks.
-    fn admits(&self, owner: u64) -> bool {
-        if self.scopes.get(&owner).is_some_and(|scope| scope.closed) {
-            return false;
-        }
-        if owner == ScopeKey::ROOT_OWNER {
-            return self.scopes.contains_key(&owner);
-        }
-        self.records.get(&owner).and_then(Record::live).is_some_and(|live| live.stop.is_none())
-    }
-}
-
-impl Record {
-    fn live(&self) -> Option<&Live> {
-        match &self.state {
-            State::Live(live) => Some(live),
-            State::Ended { .. } => None,
-        }
+    /// Returns whether a stop was requested of a live record (I10).
+    fn is_stopped(&self, record: &Record) -> bool {
+        record.live().is_some_and(|live| live.stop.is_some())
+            || self.sweep_over(record.id.number(), record.owner).is_some()
     }
 
-    /// Takes what must be dropped outside the lock (I8).
-    fn into_foreign(self) -> Foreign {
-        match self.state {
-            State::Live(live) => Foreign::Live(live),
-            State::Ended { finished, .. } => Foreign::Finished(finished),
-        }
+    fn sweep_over(&self, number: u64, owner: u64) -> Option<&scope::Sweep> {
+        self.scopes.get(&owner)?.covers(number)
     }
-}
 
-/// What a record leaves to be dropped outside the lock.
-pub(crate) enum Foreign {
-    Live(#[expect(dead_code, reason = "held to be dropped")] Box<Live>),
-    Finished(#[expect(dead_code, reason = "held to be dropped")] Arc<Finished>),
-    /// It may be the last thing that holds a runtime, with hooks of the host's.
-    Handle(#[expect(dead_code, reason = "held to be dropped")] AbortHandle),
-}
-
-impl Live {
-    fn new(task: Task, external: bool) -> Self {
-        Self {
-            label: task.label,
-            prompt: task.prompt,
-            grace: task.grace,
-            started: false,
-            step: 0,
-            trace: Vec::new(),
-            trace_dropped: 0,
-            log: None,
-            token: None,
-            abort: None,
-            stop: None,
-            timer: None,
-            forced: false,
-            external,
-            waits: BTreeSet::new(),
-        }
+    fn next_id(&mut self, kind: Kind) -> Option<TaskId> {
+        let number = NonZeroU64::new(self.next_number)?;
+        // Wraps to 0 after the last number, which is the mark of an exhausted root (I5).
+        self.next_number = self.next_number.wrapping_add(1);
+        Some(TaskId::from_parts(kind, number))
     }
 }

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::{Ending, Key, Live, Machine, RootId, ScopeKey, State, WaitFor};
+use super::record::Record;
+use super::{Foreign, Key, Live, Machine, Root, RootId, ScopeKey, Slot, Stamp};
 use crate::effects::Effects;
 use crate::error::TaskError;
 use crate::events::EventKind;
 use crate::id::{TaskId, TaskRef};
-use crate::outcome::Reason;
+use crate::machine::WaitFor;
+use crate::outcome::{Finished, Reason};
 use crate::status::Status;
+use crate::sync::Arc;
+use crate::task::Task;
 
 /// What a request to stop a task did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,17 +32,21 @@ impl Machine {
         &mut self,
         scope: ScopeKey,
         task: TaskRef,
-        reason: &Reason,
-        now: Instant,
+        reason: Reason,
+        now: Stamp,
         fx: &mut Effects,
     ) -> Result<CancelOutcome, TaskError> {
         let record = self.find(scope, task)?;
-        let outcome = match &record.state {
-            State::Ended { finished, .. } => CancelOutcome::AlreadyEnded(finished.status()),
-            State::Live(live) if live.stop.is_some() => CancelOutcome::AlreadyRequested,
-            State::Live(_) => CancelOutcome::Requested,
+        let root = self.roots.get(&scope.root);
+        let outcome = match record.live() {
+            None => CancelOutcome::AlreadyEnded(record.status()),
+            Some(_) if root.is_some_and(|root| root.is_stopped(record)) => {
+                CancelOutcome::AlreadyRequested
+            }
+            Some(_) => CancelOutcome::Requested,
         };
-        self.stop(scope.task(task.number()), reason, None, now, fx);
+        let key = scope.task(record.id.number());
+        self.stop(key, &Arc::new(reason), None, now, fx);
         Ok(outcome)
     }
 
@@ -48,19 +54,10 @@ impl Machine {
     pub(crate) fn cancel_all(
         &mut self,
         scope: ScopeKey,
-        reason: &Reason,
-        now: Instant,
+        reason: Reason,
         fx: &mut Effects,
     ) -> usize {
-        let members = self.live_members(scope.root, scope.owner);
-        let fresh = |&number: &u64| {
-            self.live_mut(scope.task(number)).is_some_and(|(_, live)| live.stop.is_none())
-        };
-        let count = members.iter().copied().filter(fresh).count();
-        for number in members {
-            self.stop(scope.task(number), reason, None, now, fx);
-        }
-        count
+        self.sweep(scope, &Arc::new(reason), None, fx)
     }
 
     /// Refuses new tasks in a scope and stops what is in it, with `grace` in place of each task's
@@ -70,128 +67,156 @@ impl Machine {
         &mut self,
         scope: ScopeKey,
         grace: Duration,
-        now: Instant,
         fx: &mut Effects,
     ) -> (Vec<TaskId>, u64) {
-        let state = self.roots.get_mut(&scope.root).and_then(|root| root.scope_mut(scope.owner));
-        if let Some(state) = state {
-            state.closed = true;
-            state.wake_if_over(fx);
-        }
+        self.refuse_tasks(scope, fx);
         let below = self.live_below(scope);
         let numbers = below.iter().map(|id| id.number()).collect();
         let wait = self.wait_for(scope.root, numbers, WaitFor::All);
-        for number in self.live_members(scope.root, scope.owner) {
-            self.stop(scope.task(number), &Reason::Closed, Some(grace), now, fx);
-        }
+        self.sweep(scope, &Arc::new(Reason::Closed), Some(grace), fx);
         (below, wait)
     }
 
+    /// Closes a root because the host's token above it has fired: each task has its own grace.
+    pub(crate) fn parent_cancelled(&mut self, root: RootId, fx: &mut Effects) {
+        let scope = ScopeKey { root, owner: ScopeKey::ROOT_OWNER };
+        self.refuse_tasks(scope, fx);
+        self.sweep(scope, &Arc::new(Reason::ParentCancelled), None, fx);
+    }
+
+    fn refuse_tasks(&mut self, scope: ScopeKey, fx: &mut Effects) {
+        if let Some(state) = self.scope_mut(scope) {
+            state.closed = true;
+            state.wake_if_over(fx);
+        }
+    }
+
     /// Refuses everything from here on and aborts what runs, without waiting for it.
-    pub(crate) fn close_registry(&mut self, now: Instant, fx: &mut Effects) {
+    pub(crate) fn close_registry(&mut self, now: Stamp, fx: &mut Effects) {
         self.closed = true;
+        let reason = Arc::new(Reason::Closed);
         for key in self.all_live() {
-            self.stop(key, &Reason::Closed, Some(Duration::ZERO), now, fx);
+            self.stop(key, &reason, Some(Duration::ZERO), now, fx);
             self.force(key, now, fx);
         }
-        self.wake_all_listeners(fx);
+        for scope in self.roots.values_mut().flat_map(|root| root.scopes.values_mut()) {
+            scope.wake_listeners(fx);
+            scope.clear_ready();
+        }
         self.wake_all_waits(fx);
         self.events.close(&mut fx.wake);
+        let parents = self.roots.values_mut().filter_map(|root| root.parent.take());
+        fx.drop.extend(parents.map(Foreign::Parent));
     }
 
-    /// Every live record, also of a root whose last handle is gone and which has no scope any more.
+    /// Every live record, also of a root whose last handle is gone.
     fn all_live(&self) -> Vec<Key> {
-        let records = self.roots.iter().flat_map(|(&id, root)| {
-            root.records.iter().map(move |(&number, record)| (Key { root: id, number }, record))
-        });
-        records.filter(|(_, record)| record.live().is_some()).map(|(key, _)| key).collect()
+        let live = |root: RootId, record: &Record| {
+            record.live().map(|_| Key { root, number: record.id.number() })
+        };
+        let roots = self.roots.iter();
+        roots.flat_map(|(&id, root)| root.records.iter().filter_map(move |r| live(id, r))).collect()
     }
 
-    /// Requests a stop of a task and of everything below it. A work list in place of recursion:
-    /// how deep tasks nest is up to callers.
+    /// Requests a stop of one task; what is below it is swept.
     pub(super) fn stop(
         &mut self,
         key: Key,
-        reason: &Reason,
+        reason: &Arc<Reason>,
         grace: Option<Duration>,
-        now: Instant,
+        now: Stamp,
         fx: &mut Effects,
     ) {
-        let mut todo = vec![key.number];
-        let mut over = Vec::new();
-        while let Some(number) = todo.pop() {
-            let key = Key { number, ..key };
-            let Some((id, live)) = self.live_mut(key) else { continue };
-            if live.stop.is_some() {
-                // I10, and it takes no more children.
-                continue;
-            }
-            live.stop = Some(reason.clone());
-            if live.request_stop(key, grace, fx) {
-                over.push(key);
-            }
-            todo.extend(self.live_members(key.root, number));
-            self.publish(key.root, id, fx, || EventKind::CancelRequested);
+        let Some((id, live)) = self.live_mut(key) else { return };
+        if live.stop.is_some() {
+            return;
         }
-        for key in over {
-            self.finish(key, Ending::Dropped(Reason::Aborted), now, fx);
+        live.stop = Some(reason.clone());
+        let over = live.request_stop(key, grace, fx);
+        self.count_stopped(key);
+        self.publish(key.root, id, fx, || EventKind::CancelRequested);
+        self.sweep(ScopeKey { root: key.root, owner: key.number }, reason, grace, fx);
+        if over {
+            self.finish_aborted(key, id, now, fx);
         }
+    }
+
+    fn count_stopped(&mut self, key: Key) {
+        let Some(root) = self.roots.get_mut(&key.root) else { return };
+        let Some(owner) = root.records.get(key.number).map(|record| record.owner) else { return };
+        if let Some(scope) = root.scopes.get_mut(&owner).filter(|s| s.covers(key.number).is_none())
+        {
+            scope.unstopped -= 1;
+        }
+    }
+
+    /// A task has reached its deadline.
+    pub(crate) fn deadline(&mut self, key: Key, now: Stamp, fx: &mut Effects) {
+        self.stop(key, &Arc::new(Reason::DeadlineExceeded), None, now, fx);
     }
 
     /// Ends a task whose grace is over: aborts its future, or gives up on the holder of its
     /// completer. A future in a busy loop cannot be aborted and stays live.
-    pub(crate) fn force(&mut self, key: Key, now: Instant, fx: &mut Effects) {
-        let Some((_, live)) = self.live_mut(key) else { return };
+    pub(crate) fn force(&mut self, key: Key, now: Stamp, fx: &mut Effects) {
+        let Some((id, live)) = self.live_mut(key) else { return };
         live.forced = true;
-        fx.abort.extend(live.abort.clone());
+        live.abort(fx);
         if live.external {
-            self.finish(key, Ending::Dropped(Reason::Aborted), now, fx);
+            self.finish_aborted(key, id, now, fx);
         }
     }
 
-    fn live_members(&self, root: RootId, owner: u64) -> Vec<u64> {
-        let Some(root) = self.roots.get(&root) else { return Vec::new() };
-        let Some(scope) = root.scopes.get(&owner) else { return Vec::new() };
-        let is_live = |number: &u64| root.records.get(number).is_some_and(|r| r.live().is_some());
-        scope
-            .members
-            .iter()
-            .filter(|number| is_live(number))
-            .chain(&scope.orphans)
-            .copied()
-            .collect()
+    fn finish_aborted(&mut self, key: Key, id: TaskId, now: Stamp, fx: &mut Effects) {
+        self.finish(key, Arc::new(Finished::dropped(id, Reason::Aborted)), now, fx);
     }
 
     fn live_below(&self, scope: ScopeKey) -> Vec<TaskId> {
-        let mut todo = self.live_members(scope.root, scope.owner);
+        let Some(root) = self.roots.get(&scope.root) else { return Vec::new() };
+        let mut todo = vec![scope.owner];
         let mut found = Vec::new();
-        while let Some(number) = todo.pop() {
-            todo.extend(self.live_members(scope.root, number));
-            let record = self.roots.get(&scope.root).and_then(|root| root.records.get(&number));
-            found.extend(record.map(|record| record.id));
+        while let Some(owner) = todo.pop() {
+            let before = found.len();
+            root.live_members(owner, &mut found);
+            todo.extend(found[before..].iter().map(|id| id.number()));
+            todo.extend(root.scopes.get(&owner).into_iter().flat_map(|scope| &scope.orphans));
         }
         found.sort_unstable();
         found
     }
+}
 
-    fn wake_all_listeners(&mut self, fx: &mut Effects) {
-        for scope in self.roots.values_mut().flat_map(|root| root.scopes.values_mut()) {
-            fx.wake.extend(std::mem::take(&mut scope.listeners).into_values());
-        }
+impl Root {
+    fn live_members(&self, owner: u64, found: &mut Vec<TaskId>) {
+        let Some(scope) = self.scopes.get(&owner) else { return };
+        let records = scope.members(&self.records).filter_map(|number| self.records.get(number));
+        found.extend(records.filter(|record| record.live().is_some()).map(|record| record.id));
     }
 }
 
 impl Live {
     /// Does what a stop does first; returns whether the task is over with that.
     fn request_stop(&mut self, key: Key, grace: Option<Duration>, fx: &mut Effects) -> bool {
-        if let Some(token) = &self.token {
+        if let Some(token) = self.more.as_ref().and_then(|more| more.token.as_ref()) {
             fx.cancel.push(token.clone());
-            fx.force_after.push((key, grace.unwrap_or(self.grace)));
+            let own = self.more.as_ref().and_then(|more| more.grace);
+            let grace = grace.or(own).unwrap_or(Task::DEFAULT_GRACE);
+            fx.chores.force_after.push((key, grace));
             return false;
         }
         // It never asked for its token, so it would not notice: abort it now. Work that is done
-        // elsewhere is over when nobody there listens.
-        fx.abort.extend(self.abort.clone());
+        // elsewhere is over when nobody there listens, and what waits for a slot when it is
+        // dropped.
+        self.abort(fx);
+        if self.slot == Slot::Queued {
+            let start = self.more.as_mut().and_then(|more| more.start.take());
+            fx.drop.extend(start.map(Foreign::Start));
+        }
         self.external
+    }
+
+    fn abort(&self, fx: &mut Effects) {
+        fx.abort.extend(self.abort.clone());
+        let bound = self.more.iter().flat_map(|more| &more.bound);
+        fx.abort.extend(bound.cloned());
     }
 }

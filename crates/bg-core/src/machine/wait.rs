@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::task::{Poll, Waker};
 
-use tokio::time::Instant;
-
-use super::lists::Unmeasured;
-use super::{Foreign, Key, Machine, RootId, ScopeKey, State};
+use super::{Foreign, Key, Machine, Record, RootId, ScopeKey, Stamp};
 use crate::effects::Effects;
 use crate::error::TaskError;
-use crate::id::TaskId;
+use crate::id::{TaskId, TaskRef};
 use crate::outcome::Finished;
 use crate::sync::Arc;
+use crate::task::Snapshot;
 
 /// When a wait for several tasks is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,8 +27,10 @@ pub enum WaitFor {
 
 /// A wait that is under way. It keeps what ended, so that nothing it waits for can be evicted
 /// before it has seen it.
-pub(crate) struct WaitSlot {
+pub(super) struct WaitSlot {
     root: RootId,
+    /// The task that waits for its children, and lends its slot for that time.
+    lender: Option<u64>,
     numbers: BTreeSet<u64>,
     mode: WaitFor,
     missing: usize,
@@ -48,7 +48,7 @@ pub(crate) struct Seen {
     /// Those that had ended, in the order of their ending.
     pub(crate) ended: Vec<Arc<Finished>>,
     /// Those that had not, by number.
-    pub(crate) pending: Vec<Unmeasured>,
+    pub(crate) pending: Vec<Snapshot>,
 }
 
 impl Machine {
@@ -58,9 +58,32 @@ impl Machine {
         scope: ScopeKey,
         ids: &[TaskId],
         mode: WaitFor,
+        fx: &mut Effects,
     ) -> Result<u64, TaskError> {
-        ids.iter().try_for_each(|&id| self.find(scope, id.into()).map(|_| ()))?;
-        Ok(self.wait_for(scope.root, ids.iter().map(|id| id.number()).collect(), mode))
+        ids.iter().try_for_each(|&id| self.may_wait_for(scope, id.into()))?;
+        let wait = self.wait_for(scope.root, ids.iter().map(|id| id.number()).collect(), mode);
+        if let Some(slot) = self.waits.get_mut(&wait).filter(|slot| !slot.is_over()) {
+            slot.lender = Some(scope.owner);
+            self.lend_slot(scope.task(scope.owner), fx);
+        }
+        Ok(wait)
+    }
+
+    /// Refuses a task that waits for itself or for one above it, which would not end; that it could
+    /// not touch them anyhow would be the smaller truth.
+    fn may_wait_for(&self, scope: ScopeKey, task: TaskRef) -> Result<(), TaskError> {
+        let above = |&number: &u64| {
+            let record = self.roots.get(&scope.root)?.records.get(number)?;
+            Some(record.owner).filter(|&owner| owner != ScopeKey::ROOT_OWNER)
+        };
+        let first = Some(scope.owner).filter(|&owner| owner != ScopeKey::ROOT_OWNER);
+        match self.find(scope, task) {
+            Ok(_) => Ok(()),
+            Err(_) if std::iter::successors(first, above).any(|n| n == task.number()) => {
+                Err(TaskError::waits_for_itself(task))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Begins a wait for tasks of a root, whoever owns them.
@@ -70,20 +93,18 @@ impl Machine {
         let (mut missing, mut ended) = (0, BTreeMap::new());
         for &number in &numbers {
             let Some(record) = self.record_mut(Key { root, number }) else { continue };
-            match &mut record.state {
-                State::Ended { finished, seq, .. } => {
-                    ended.insert(*seq, finished.clone());
-                }
-                State::Live(live) => {
-                    live.waits.insert(wait);
-                    missing += 1;
-                }
+            if let Some(live) = record.live_mut() {
+                live.more().waits.insert(wait);
+                missing += 1;
+            } else if let Some(end) = record.ended() {
+                ended.insert(end.seq, end.finished.clone());
             }
         }
         let ended: Vec<_> = ended.into_values().collect();
         let succeeded = ended.iter().any(|finished| finished.outcome.is_success());
-        let waker = None;
-        self.waits.insert(wait, WaitSlot { root, numbers, mode, missing, succeeded, ended, waker });
+        let (waker, lender) = (None, None);
+        let slot = WaitSlot { root, lender, numbers, mode, missing, succeeded, ended, waker };
+        self.waits.insert(wait, slot);
         wait
     }
 
@@ -91,11 +112,11 @@ impl Machine {
     pub(crate) fn watch_wait(&mut self, wait: u64, waker: Waker, fx: &mut Effects) -> bool {
         match self.waits.get_mut(&wait) {
             Some(slot) if !slot.is_over() => {
-                fx.drop.wakers.extend(slot.waker.replace(waker));
+                fx.drop_wakers.extend(slot.waker.replace(waker));
                 false
             }
             _ => {
-                fx.drop.wakers.push(waker);
+                fx.drop_wakers.push(waker);
                 true
             }
         }
@@ -106,7 +127,7 @@ impl Machine {
         &mut self,
         wait: u64,
         waker: Waker,
-        now: Instant,
+        now: Stamp,
         fx: &mut Effects,
     ) -> Poll<Option<Seen>> {
         if self.watch_wait(wait, waker, fx) {
@@ -116,30 +137,35 @@ impl Machine {
     }
 
     /// Ends a wait, over or not; `None` if it has been ended before.
-    pub(crate) fn end_wait(&mut self, wait: u64, now: Instant, fx: &mut Effects) -> Option<Seen> {
+    pub(crate) fn end_wait(&mut self, wait: u64, now: Stamp, fx: &mut Effects) -> Option<Seen> {
         let slot = self.waits.remove(&wait)?;
-        let (over, mut pending) = (slot.is_over(), Vec::new());
-        fx.drop.wakers.extend(slot.waker);
-        for number in slot.numbers {
-            let Some(record) = self.record_mut(Key { root: slot.root, number }) else { continue };
-            if let State::Live(live) = &mut record.state {
-                live.waits.remove(&wait);
-                pending.push(record.snapshot(now));
-            }
-        }
+        let over = slot.is_over();
+        let pending = self.let_go(wait, &slot, |record| record.snapshot(now));
+        fx.drop_wakers.extend(slot.waker);
         Some(Seen { over, ended: slot.ended, pending })
     }
 
     /// Ends a wait whose holder does not want to know what it has seen.
     pub(crate) fn forget_wait(&mut self, wait: u64, fx: &mut Effects) {
         let Some(slot) = self.waits.remove(&wait) else { return };
-        fx.drop.wakers.extend(slot.waker);
-        fx.drop.records.extend(slot.ended.into_iter().map(Foreign::Finished));
-        for number in slot.numbers {
-            if let Some((_, live)) = self.live_mut(Key { root: slot.root, number }) {
-                live.waits.remove(&wait);
-            }
+        self.let_go(wait, &slot, |_| ());
+        fx.drop_wakers.extend(slot.waker);
+        fx.drop.extend(slot.ended.into_iter().map(Foreign::Finished));
+    }
+
+    /// Has no record count for a wait any more, and tells what is to be known of those that live.
+    fn let_go<T>(&mut self, wait: u64, slot: &WaitSlot, know: impl Fn(&Record) -> T) -> Vec<T> {
+        let mut known = Vec::new();
+        if let Some(lender) = slot.lender {
+            self.return_slot(Key { root: slot.root, number: lender });
         }
+        for &number in &slot.numbers {
+            let Some(record) = self.record_mut(Key { root: slot.root, number }) else { continue };
+            let Some(live) = record.live_mut() else { continue };
+            live.more().waits.remove(&wait);
+            known.push(know(record));
+        }
+        known
     }
 
     pub(super) fn count_in_waits(

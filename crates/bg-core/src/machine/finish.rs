@@ -1,0 +1,206 @@
+//! The one end of a task.
+
+use super::scope::ScopeState;
+use super::{Delivery, Ended, Foreign, Key, Live, Machine, Root, ScopeKey, Stamp, State};
+use crate::effects::Effects;
+use crate::events::EventKind;
+use crate::log::OutputLog;
+use crate::outcome::{Cancellation, Finished, Outcome, Reason, Unclaimed};
+use crate::sync::Arc;
+
+impl Machine {
+    /// Ends a task: the one place where a status becomes terminal (I1). The children that still
+    /// run are stopped, the unclaimed ones listed and released.
+    ///
+    /// `finished` carries the outcome as the shell saw it, and nobody else has it yet.
+    pub(crate) fn finish(
+        &mut self,
+        key: Key,
+        mut finished: Arc<Finished>,
+        now: Stamp,
+        fx: &mut Effects,
+    ) {
+        if self.live_mut(key).is_none() {
+            self.superseded += 1;
+            fx.drop.push(Foreign::Finished(finished));
+            return;
+        }
+        let unclaimed = self.end_scope(key, now, fx);
+        let Some(root) = self.roots.get_mut(&key.root) else { return };
+        if let Some(finished) = Arc::get_mut(&mut finished) {
+            finished.unclaimed = unclaimed;
+            root.fill(key.number, finished, now, fx);
+        }
+        let status = finished.status();
+        let Some(mut live) = root.end_record(key.number, finished.clone()) else { return };
+        let id = finished.id;
+        self.vacate(key.root, live.slot, fx);
+        if let Some(more) = &mut live.more {
+            fx.wake.extend(more.watch.take().into_iter().flat_map(|watch| watch.set(status)));
+            let waits = std::mem::take(&mut more.waits);
+            self.count_in_waits(&waits, &finished, fx);
+        }
+        self.publish(key.root, id, fx, || EventKind::Status(status));
+        let discard = live.more.as_ref().is_some_and(|more| more.discard);
+        self.deliver(key, discard, now, fx);
+        fx.drop.extend(live.abort.take().map(Foreign::Handle));
+        fx.drop.extend(live.more.take().map(Foreign::More));
+        self.release_root_if_over(key.root, fx);
+    }
+
+    /// Ends the scope of an ending task (I7): lists what nobody had claimed, in order of
+    /// completion, and has the children that still run stopped.
+    fn end_scope(&mut self, key: Key, now: Stamp, fx: &mut Effects) -> Vec<Unclaimed> {
+        let scope = ScopeKey { root: key.root, owner: key.number };
+        let unclaimed = self.release_scope(scope, now, fx);
+        let live = self.roots.get(&key.root).and_then(|root| root.scopes.get(&key.number));
+        if live.is_some_and(|state| state.live > 0) {
+            self.sweep(scope, &Arc::new(Reason::OwnerEnded), None, fx);
+        }
+        unclaimed
+    }
+
+    /// Nothing is delivered in a scope from here on. It is forgotten unless something runs there.
+    fn release_scope(&mut self, scope: ScopeKey, now: Stamp, fx: &mut Effects) -> Vec<Unclaimed> {
+        let Some(root) = self.roots.get_mut(&scope.root) else { return Vec::new() };
+        let Some(state) = root.scopes.get_mut(&scope.owner) else { return Vec::new() };
+        state.wake_listeners(fx);
+        let ready = state.clear_ready();
+        let released = ready.values().filter_map(|&number| root.unclaimed(number)).collect();
+        for number in ready.into_values() {
+            self.retain(scope.task(number), now, fx);
+        }
+        if let Some(root) = self.roots.get_mut(&scope.root) {
+            root.end_scope(scope.owner);
+        }
+        released
+    }
+
+    /// The last handle of a root is gone: nobody can start or claim anything there any more. What
+    /// runs goes on, what is unclaimed is released. Returns how much that was.
+    pub(crate) fn abandon(&mut self, root: super::RootId, now: Stamp, fx: &mut Effects) -> usize {
+        let scope = ScopeKey { root, owner: ScopeKey::ROOT_OWNER };
+        let unclaimed = self.release_scope(scope, now, fx);
+        self.release_root_if_over(root, fx);
+        unclaimed.len()
+    }
+}
+
+impl Root {
+    /// Writes what the table knows of an ending task beside its outcome.
+    fn fill(&mut self, number: u64, finished: &mut Finished, now: Stamp, fx: &mut Effects) {
+        let Some(record) = self.records.get(number) else { return };
+        let elapsed = now.since(record.spawned);
+        let swept = self.sweep_over(number, record.owner).map(|sweep| sweep.reason.clone());
+        let live = self.records.get_mut(number).and_then(super::Record::live_mut);
+        let Some(live) = live else { return };
+        finished.elapsed = elapsed;
+        live.fill(finished, swept, fx);
+    }
+
+    fn end_record(&mut self, number: u64, finished: Arc<Finished>) -> Option<Live> {
+        let record = self.records.get_mut(number)?;
+        let live = record.live()?;
+        let (seq, delivery) = (self.completions, Delivery::Acked);
+        let (foreground, stopped) = (live.is_foreground(), live.stop.is_some());
+        let ended = Ended { finished, seq, delivery, foreground };
+        let was = std::mem::replace(&mut record.state, State::Ended(ended));
+        let owner = record.owner;
+        self.completions += 1;
+        self.live -= 1;
+        if let Some(scope) = self.scopes.get_mut(&owner) {
+            scope.live -= 1;
+            if !stopped && scope.covers(number).is_none() {
+                scope.unstopped -= 1;
+            }
+        }
+        match was {
+            State::Live(live) => Some(live),
+            State::Ended(_) => None,
+        }
+    }
+
+    fn unclaimed(&self, number: u64) -> Option<Unclaimed> {
+        let record = self.records.get(number)?;
+        Some(Unclaimed { id: record.id, status: record.status() })
+    }
+
+    /// Marks a scope as ended, and hands what still runs below it to the nearest living owner
+    /// above (I9).
+    fn end_scope(&mut self, owner: u64) {
+        let keeper = self.keeper_above(owner);
+        let Some(scope) = self.scopes.get_mut(&owner) else { return };
+        scope.ended = true;
+        scope.keeper = keeper;
+        let orphans = std::mem::take(&mut scope.orphans);
+        let lasts = scope.live > 0;
+        for &orphan in &orphans {
+            self.scopes.get_mut(&orphan).into_iter().for_each(|scope| scope.keeper = keeper);
+        }
+        if !lasts {
+            self.scopes.remove(&owner);
+        }
+        // There is none above the root's own scope, nor when the last handle of the root is gone.
+        if let Some(above) = self.scopes.get_mut(&keeper).filter(|above| !above.ended) {
+            above.orphans.extend(orphans);
+            above.orphans.extend(lasts.then_some(owner));
+        }
+    }
+
+    fn keeper_above(&self, owner: u64) -> u64 {
+        let Some(record) = self.records.get(owner) else { return ScopeKey::ROOT_OWNER };
+        match self.scopes.get(&record.owner) {
+            Some(scope) if scope.ended => scope.keeper,
+            _ => record.owner,
+        }
+    }
+
+    /// Forgets the scope of an ended owner once its last live member has ended (I7).
+    pub(super) fn forget_scope_if_over(&mut self, owner: u64) {
+        let over = |scope: &ScopeState| scope.ended && scope.live == 0;
+        if !self.scopes.get(&owner).is_some_and(over) {
+            return;
+        }
+        let keeper = self.scopes.remove(&owner).map(|scope| scope.keeper);
+        if let Some(above) = keeper.and_then(|keeper| self.scopes.get_mut(&keeper)) {
+            above.orphans.remove(&owner);
+        }
+    }
+}
+
+impl Live {
+    fn fill(&mut self, finished: &mut Finished, swept: Option<Arc<Reason>>, fx: &mut Effects) {
+        finished.text = self.text.clone();
+        finished.steps = self.step;
+        if let Some(reason) = self.stop.clone().or(swept) {
+            finished.outcome.stopped(&reason);
+        }
+        let Some(more) = &mut self.more else { return };
+        finished.trace = std::mem::take(&mut more.trace);
+        if more.trace_dropped > 0 {
+            finished.trace.push(format!("... ({} more trace lines)", more.trace_dropped));
+        }
+        // Before anybody can see the outcome: the log of a task that has ended is complete.
+        more.log.iter().for_each(OutputLog::close);
+        finished.log = more.log.take();
+        finished.view = more.view.take();
+        if let Some(mailbox) = more.mailbox.take() {
+            let (unread, wakers) = mailbox.close();
+            finished.unread = unread;
+            fx.wake.extend(wakers);
+        }
+        finished.weight += finished.trace.iter().map(|line| line.len() as u64).sum::<u64>();
+    }
+}
+
+impl Outcome {
+    /// The truth about an end (R3): what the task returned wins over a stop that came late.
+    fn stopped(&mut self, reason: &Reason) {
+        let error = match std::mem::replace(self, Self::Lost) {
+            Self::Failed(failure) => Some(failure),
+            Self::Cancelled(_) => None,
+            other => return *self = other,
+        };
+        *self = Self::Cancelled(Cancellation { reason: reason.clone(), error });
+    }
+}

@@ -1,0 +1,158 @@
+//! The state of a scope: its members in order, its inbox, who listens, what is being stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::task::Waker;
+use std::time::Duration;
+
+use super::pages::Pages;
+use crate::effects::Effects;
+use crate::outcome::Reason;
+use crate::sync::{Arc, AtomicUsize, Ordering};
+
+#[derive(Default)]
+pub(super) struct ScopeState {
+    /// The first and the last member; 0 for none. Members are linked by number.
+    pub(super) head: u64,
+    tail: u64,
+    /// Members that have not ended.
+    pub(super) live: usize,
+    /// Of these, those of which no stop was requested yet.
+    pub(super) unstopped: usize,
+    /// How deep its members are below the root: 1 for the root's own.
+    pub(super) depth: u32,
+    /// Completion number to task: what is claimable.
+    pub(super) ready: BTreeMap<u64, u64>,
+    gauge: Option<Gauge>,
+    pub(super) listeners: BTreeMap<u64, Waker>,
+    pub(super) next_listener: u64,
+    pub(super) closed: bool,
+    /// The owner has ended: nothing is delivered here any more, and it lasts until its last live
+    /// member has ended (I7).
+    pub(super) ended: bool,
+    /// The nearest living owner above, once this one has ended.
+    pub(super) keeper: u64,
+    /// Ended owners below whose scopes still have live members (I9).
+    pub(super) orphans: BTreeSet<u64>,
+    pub(super) sweep: Option<Sweep>,
+}
+
+/// A stop of all members up to a number, under way in pieces.
+pub(super) struct Sweep {
+    pub(super) reason: Arc<Reason>,
+    /// In place of each task's own.
+    pub(super) grace: Option<Duration>,
+    /// The next member to stop; 0 when none is left.
+    pub(super) cursor: u64,
+    /// The first number that it does not reach.
+    pub(super) upto: u64,
+}
+
+/// How many outcomes an inbox holds, readable without the lock. It is only written under it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gauge(Arc<AtomicUsize>);
+
+impl Gauge {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+}
+
+impl ScopeState {
+    pub(super) fn new(depth: u32) -> Self {
+        Self { depth, ..Self::default() }
+    }
+
+    /// Links a new member, which has the highest number of all.
+    pub(super) fn link(&mut self, number: u64, records: &mut Pages) {
+        if let Some(last) = records.get_mut(self.tail) {
+            last.next = number;
+        }
+        if let Some(record) = records.get_mut(number) {
+            record.prev = self.tail;
+        }
+        if self.head == 0 {
+            self.head = number;
+        }
+        self.tail = number;
+    }
+
+    /// Takes a member out of the list, and a sweep that was about to stop it past it.
+    pub(super) fn unlink(&mut self, number: u64, records: &mut Pages) {
+        let Some(record) = records.get_mut(number) else { return };
+        let (prev, next) = (record.prev, record.next);
+        (record.prev, record.next) = (0, 0);
+        match records.get_mut(prev) {
+            Some(before) => before.next = next,
+            None => self.head = next,
+        }
+        match records.get_mut(next) {
+            Some(after) => after.prev = prev,
+            None => self.tail = prev,
+        }
+        if let Some(sweep) = self.sweep.as_mut().filter(|sweep| sweep.cursor == number) {
+            sweep.cursor = next;
+        }
+    }
+
+    pub(super) fn members<'a>(&self, records: &'a Pages) -> impl Iterator<Item = u64> + use<'a> {
+        let head = Some(self.head).filter(|&head| head != 0);
+        std::iter::successors(head, |&number| {
+            records.get(number).map(|record| record.next).filter(|&next| next != 0)
+        })
+    }
+
+    /// Returns whether a sweep will stop this member, but has not yet.
+    pub(super) fn covers(&self, number: u64) -> Option<&Sweep> {
+        self.sweep.as_ref().filter(|s| s.cursor != 0 && (s.cursor..s.upto).contains(&number))
+    }
+
+    /// Returns whether nothing will come any more: it takes no task and has none left.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended || (self.closed && self.head == 0)
+    }
+
+    pub(super) fn wake_if_over(&mut self, fx: &mut Effects) {
+        if self.is_over() {
+            self.wake_listeners(fx);
+        }
+    }
+
+    pub(super) fn wake_listeners(&mut self, fx: &mut Effects) {
+        fx.wake.extend(std::mem::take(&mut self.listeners).into_values());
+    }
+
+    pub(super) fn put_ready(&mut self, seq: u64, number: u64, fx: &mut Effects) {
+        self.ready.insert(seq, number);
+        self.measure();
+        self.wake_listeners(fx);
+    }
+
+    pub(super) fn take_ready(&mut self) -> Option<u64> {
+        let (_, number) = self.ready.pop_first()?;
+        self.measure();
+        Some(number)
+    }
+
+    pub(super) fn remove_ready(&mut self, seq: u64) {
+        self.ready.remove(&seq);
+        self.measure();
+    }
+
+    pub(super) fn clear_ready(&mut self) -> BTreeMap<u64, u64> {
+        let ready = std::mem::take(&mut self.ready);
+        self.measure();
+        ready
+    }
+
+    pub(super) fn gauge(&mut self) -> Gauge {
+        let gauge = self.gauge.get_or_insert_default().clone();
+        self.measure();
+        gauge
+    }
+
+    fn measure(&self) {
+        if let Some(gauge) = &self.gauge {
+            gauge.0.store(self.ready.len(), Ordering::Release);
+        }
+    }
+}
