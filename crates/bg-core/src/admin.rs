@@ -5,8 +5,8 @@ use tokio::time::Instant;
 use crate::id::TaskId;
 use crate::machine::{CancelOutcome, Key, RootId};
 use crate::outcome::Reason;
-use crate::shared::{Shared, with_weak};
-use crate::sync::Weak;
+use crate::shared::Shared;
+use crate::sync::Arc;
 use crate::task::Snapshot;
 
 /// The registry's unscoped view: it sees every root and stops anything. For the human who runs the
@@ -29,7 +29,7 @@ use crate::task::Snapshot;
 /// # Ok::<(), bg_core::SpawnError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Admin(pub(crate) Weak<Shared>);
+pub struct Admin(pub(crate) Arc<Shared>);
 
 /// A task as an [`Admin`] sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +69,7 @@ impl Admin {
     /// Lists the live and undelivered tasks of all roots, by root and number.
     pub fn snapshot(&self) -> Vec<AdminTask> {
         let now = Instant::now();
-        with_weak(&self.0, |machine, _| machine.list_all(machine.stamp(now))).unwrap_or_default()
+        self.0.call(|machine, _| machine.list_all(machine.stamp(now))).unwrap_or_default()
     }
 
     /// Requests a stop of a task whoever owns it; `None` if there is none.
@@ -82,22 +82,23 @@ impl Admin {
         let reason = Reason::Requested(reason.into());
         let key = Key { root: RootId(root), number: task.number() };
         let now = Instant::now();
-        with_weak(&self.0, |machine, fx| {
-            let now = machine.stamp(now);
-            machine.cancel_any(key, reason, now, fx)
-        })
-        .flatten()
+        self.0
+            .call(|machine, fx| {
+                let now = machine.stamp(now);
+                machine.cancel_any(key, reason, now, fx)
+            })
+            .flatten()
     }
 
     /// Requests a stop of everything in all roots; returns how many of the roots' own tasks were
     /// not being stopped already.
     pub fn cancel_all(&self, reason: impl Into<String>) -> usize {
         let reason = Reason::Requested(reason.into());
-        with_weak(&self.0, |machine, fx| machine.cancel_everything(&reason, fx)).unwrap_or(0)
+        self.0.call(|machine, fx| machine.cancel_everything(&reason, fx)).unwrap_or(0)
     }
 
     /// Counts what there is.
     pub fn stats(&self) -> Stats {
-        with_weak(&self.0, |machine, _| machine.stats()).unwrap_or_default()
+        self.0.call(|machine, _| machine.stats()).unwrap_or_default()
     }
 }

@@ -1,5 +1,6 @@
 //! Inboxes and claims: how an outcome reaches the one who asked for it, once.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
@@ -11,8 +12,8 @@ use tokio::time::Instant;
 use crate::machine::{Key, Next as Found, ScopeKey, Seek};
 use crate::outcome::Finished;
 use crate::scope::Scope;
-use crate::shared::{Shared, with_weak};
-use crate::sync::{Arc, Weak};
+use crate::shared::Shared;
+use crate::sync::Arc;
 
 /// A scope's queue of outcomes that nobody has claimed yet, in order of completion.
 ///
@@ -54,7 +55,7 @@ impl Inbox {
             return None;
         }
         let cell = self.0.cell();
-        let held = with_weak(&cell.shared, |machine, fx| machine.take(cell.key, fx)).flatten()?;
+        let held = cell.shared.call(|machine, fx| machine.take(cell.key, fx)).flatten()?;
         Some(Claim::new(self.0.clone(), held))
     }
 
@@ -93,10 +94,9 @@ impl Inbox {
         Ready(Listener::new(&self.0, Seek::Look), Some(self.0.clone()))
     }
 
-    /// Claims and acknowledges, one outcome a step of the iterator. What the iterator has not
-    /// yielded was not touched.
+    /// Claims and acknowledges, one outcome a step of the iterator; see [`Drain`].
     pub fn drain(&self) -> Drain {
-        Drain(self.clone())
+        Drain { inbox: self.clone(), taken: VecDeque::new(), yielded: Vec::new() }
     }
 }
 
@@ -134,7 +134,7 @@ pub struct Ready(
 
 impl Ready {
     /// Listens without keeping the root open.
-    pub(crate) fn weak(shared: &Weak<Shared>, key: ScopeKey) -> Self {
+    pub(crate) fn weak(shared: &Arc<Shared>, key: ScopeKey) -> Self {
         let (shared, seek, place) = (shared.clone(), Seek::Look, None);
         Self(Listener { shared, key, seek, place }, None)
     }
@@ -151,7 +151,7 @@ impl Future for Ready {
 /// A listener on an inbox, taken off when it is dropped.
 #[derive(Debug)]
 struct Listener {
-    shared: Weak<Shared>,
+    shared: Arc<Shared>,
     key: ScopeKey,
     seek: Seek,
     /// Its place among the listeners.
@@ -166,9 +166,9 @@ impl Listener {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Found> {
         let waker = cx.waker().clone();
-        let found = with_weak(&self.shared, |machine, fx| {
-            machine.listen(self.key, self.seek, self.place, waker, fx)
-        });
+        let found = self
+            .shared
+            .call(|machine, fx| machine.listen(self.key, self.seek, self.place, waker, fx));
         self.place = match found {
             Some(Found::Waiting(key)) => Some(key),
             _ => None,
@@ -183,35 +183,76 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        with_weak(&self.shared, |machine, fx| {
+        self.shared.call(|machine, fx| {
             machine.unlisten(self.key, self.seek, self.place, fx);
         });
     }
 }
 
 /// Claims and acknowledges outcomes; see [`Inbox::drain`].
+///
+/// It takes outcomes in batches and acknowledges those it has yielded when it goes on to the next
+/// batch or is dropped. What it has not yielded by then goes back to its place.
 #[derive(Debug)]
 #[must_use = "a drain takes nothing until it is iterated"]
-pub struct Drain(Inbox);
+pub struct Drain {
+    inbox: Inbox,
+    taken: VecDeque<Held>,
+    yielded: Vec<Key>,
+}
+
+impl Drain {
+    /// How many outcomes are taken at once.
+    const BATCH: usize = 32;
+
+    /// Acknowledges what was yielded, and takes the next batch.
+    fn refill(&mut self) {
+        let cell = self.inbox.0.cell();
+        if self.yielded.is_empty() && cell.is_empty() {
+            return;
+        }
+        let (yielded, now) = (std::mem::take(&mut self.yielded), Instant::now());
+        let taken = cell.shared.call(|machine, fx| {
+            let now = machine.stamp(now);
+            for key in yielded {
+                machine.ack(key, now, fx);
+            }
+            machine.take_some(cell.key, Self::BATCH, fx)
+        });
+        self.taken = taken.unwrap_or_default();
+    }
+}
 
 impl Iterator for Drain {
     type Item = Arc<Finished>;
 
     fn next(&mut self) -> Option<Arc<Finished>> {
-        let cell = self.0.0.cell();
-        if cell.is_empty() {
-            return None;
+        if self.taken.is_empty() {
+            self.refill();
+        }
+        let held = self.taken.pop_front()?;
+        self.yielded.push(held.key);
+        Some(held.finished)
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        if self.yielded.is_empty() && self.taken.is_empty() {
+            return;
         }
         let now = Instant::now();
-        with_weak(&cell.shared, |machine, fx| {
+        let (yielded, taken) = (&self.yielded, &self.taken);
+        self.inbox.0.cell().shared.call(|machine, fx| {
             let now = machine.stamp(now);
-            machine.take_acked(cell.key, now, fx)
-        })
-        .flatten()
+            yielded.iter().for_each(|&key| machine.ack(key, now, fx));
+            taken.iter().for_each(|held| machine.give_back(held.key, now, fx));
+        });
     }
 }
 
 /// An outcome that was taken out of the machine, and where it belongs.
+#[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) key: Key,
     pub(crate) finished: Arc<Finished>,
@@ -240,7 +281,7 @@ impl Claim {
     pub fn ack(mut self) -> Arc<Finished> {
         self.acked = true;
         let (key, now) = (self.held.key, Instant::now());
-        with_weak(&self.scope.cell().shared, |machine, fx| {
+        self.scope.cell().shared.call(|machine, fx| {
             let now = machine.stamp(now);
             machine.ack(key, now, fx);
         });
@@ -271,7 +312,7 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if !self.acked {
             let (key, now) = (self.held.key, Instant::now());
-            with_weak(&self.scope.cell().shared, |machine, fx| {
+            self.scope.cell().shared.call(|machine, fx| {
                 let now = machine.stamp(now);
                 machine.give_back(key, now, fx);
             });

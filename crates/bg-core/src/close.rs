@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use crate::id::TaskId;
 use crate::outcome::Finished;
 use crate::scope::ScopeCell;
-use crate::shared::with_weak;
 use crate::sync::Arc;
 use crate::wait::Watch;
 
@@ -25,13 +24,13 @@ pub struct CloseReport {
 }
 
 pub(crate) async fn close(cell: &ScopeCell, grace: Duration) -> CloseReport {
-    let closing = with_weak(&cell.shared, |machine, fx| machine.close_scope(cell.key, grace, fx));
+    let closing = cell.shared.call(|machine, fx| machine.close_scope(cell.key, grace, fx));
     let Some((live, wait)) = closing else { return CloseReport::default() };
     let mut watch = Watch::new(&cell.shared, wait);
     if !watch.settle(grace).await {
         let now = Instant::now();
         for id in &live {
-            with_weak(&cell.shared, |m, fx| {
+            cell.shared.call(|m, fx| {
                 let now = m.stamp(now);
                 m.force(cell.key.task(id.number()), now, fx);
             });

@@ -11,9 +11,9 @@ use crate::machine::{Key, RootId, ScopeKey};
 use crate::mailbox::{Mailbox, MailboxCaps};
 use crate::outcome::{Finished, Outcome};
 use crate::scope::Scope;
-use crate::shared::{Post, Shared, with_weak};
+use crate::shared::{Post, Shared};
 use crate::status::Phase;
-use crate::sync::{Arc, Weak};
+use crate::sync::Arc;
 use crate::view::View;
 use crate::wait::Wait;
 
@@ -45,13 +45,13 @@ use crate::wait::Wait;
 /// ```
 #[derive(Clone)]
 pub struct TaskContext {
-    shared: Weak<Shared>,
+    shared: Arc<Shared>,
     root: RootId,
     id: TaskId,
 }
 
 impl TaskContext {
-    pub(crate) fn new(shared: Weak<Shared>, root: RootId, id: TaskId) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, root: RootId, id: TaskId) -> Self {
         Self { shared, root, id }
     }
 
@@ -66,19 +66,19 @@ impl TaskContext {
 
     /// Reports the step: the status becomes `Running { step }`.
     pub fn step(&self, step: u32) {
-        with_weak(&self.shared, |machine, fx| machine.step(self.key(), step, fx));
+        self.shared.call(|machine, fx| machine.step(self.key(), step, fx));
     }
 
     /// Reports what the task is doing now.
     pub fn phase(&self, phase: Phase) {
-        with_weak(&self.shared, |machine, fx| machine.phase(self.key(), phase, fx));
+        self.shared.call(|machine, fx| machine.phase(self.key(), phase, fx));
     }
 
     /// Traces a line, to be delivered with the outcome. At most
     /// [`MAX_TRACE_LINES`](crate::Finished::MAX_TRACE_LINES) lines of at most 2,000 bytes are kept.
     pub fn trace(&self, line: impl Into<String>) {
         let line = line.into();
-        with_weak(&self.shared, |machine, fx| machine.trace(self.key(), line, fx));
+        self.shared.call(|machine, fx| machine.trace(self.key(), line, fx));
     }
 
     /// Returns the token that fires when the task is stopped.
@@ -105,7 +105,7 @@ impl TaskContext {
     /// # }
     /// ```
     pub fn token(&self) -> CancellationToken {
-        let token = with_weak(&self.shared, |machine, _| machine.token(self.key())).flatten();
+        let token = self.shared.call(|machine, _| machine.token(self.key())).flatten();
         token.unwrap_or_else(fired)
     }
 
@@ -116,8 +116,8 @@ impl TaskContext {
 
     /// Returns the output log; `caps` hold if this is its first use.
     pub fn log_with(&self, caps: LogCaps) -> OutputLog {
-        let log = with_weak(&self.shared, |machine, _| {
-            let listener = (self.shared.clone(), self.key());
+        let log = self.shared.call(|machine, _| {
+            let listener = (Arc::downgrade(&self.shared), self.key());
             machine.log(self.key(), || OutputLog::told(caps, listener))
         });
         // After the end: a log that nobody reads.
@@ -132,15 +132,14 @@ impl TaskContext {
 
     /// Returns the mailbox; `caps` hold if this is its first use.
     pub fn mailbox_with(&self, caps: MailboxCaps) -> Mailbox {
-        let mailbox = with_weak(&self.shared, |machine, _| {
-            machine.mailbox(self.key(), || Mailbox::new(caps))
-        });
+        let mailbox =
+            self.shared.call(|machine, _| machine.mailbox(self.key(), || Mailbox::new(caps)));
         mailbox.flatten().unwrap_or_else(Mailbox::closed)
     }
 
     /// Attaches a view of the task's recent messages, for [`Scope::peek`](crate::Scope::peek).
     pub fn attach_view(&self, view: Arc<dyn View>) {
-        with_weak(&self.shared, |machine, fx| machine.attach_view(self.key(), view, fx));
+        self.shared.call(|machine, fx| machine.attach_view(self.key(), view, fx));
     }
 
     /// Returns the scope for children. They are stopped when this task ends.
@@ -157,25 +156,20 @@ impl TaskContext {
     }
 
     pub(crate) fn post_start(&self) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.post(Post::Started(self.key()));
-        }
+        self.shared.leave(Post::Started(self.key()));
     }
 
-    /// Ends the task. What has been reported is seen by everybody who looks, though not before
-    /// this returns.
+    /// Ends the task. Whoever looks sees it; who was waiting is woken soon.
     pub(crate) fn post_end(&self, outcome: Outcome) {
-        if let Some(shared) = self.shared.upgrade() {
-            let finished = Arc::new(Finished::new(self.id, outcome));
-            shared.post(Post::Finished(self.key(), finished, Instant::now()));
-        }
+        let finished = Arc::new(Finished::new(self.id, outcome));
+        self.shared.post(Post::Finished(self.key(), finished, Instant::now()));
     }
 
     /// Ends the task before this returns.
     pub(crate) fn finish(&self, outcome: Outcome) {
         let finished = Arc::new(Finished::new(self.id, outcome));
         let now = Instant::now();
-        with_weak(&self.shared, |machine, fx| {
+        self.shared.call(|machine, fx| {
             let now = machine.stamp(now);
             machine.finish(self.key(), finished, now, fx);
         });
@@ -183,7 +177,7 @@ impl TaskContext {
 
     pub(crate) fn attach(&self, handle: tokio::task::AbortHandle) {
         let spare = handle.clone();
-        if with_weak(&self.shared, |machine, fx| machine.attach(self.key(), handle, fx)).is_none() {
+        if self.shared.call(|machine, fx| machine.attach(self.key(), handle, fx)).is_none() {
             spare.abort();
         }
     }

@@ -14,19 +14,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::machine::{Foreign, Key};
 
-/// Most changes lead to one thing of a sort, which then needs no allocation.
-type Few<T> = SmallVec<[T; 1]>;
-
 #[derive(Default)]
 pub(crate) struct Effects {
-    pub(crate) wake: Few<Waker>,
-    pub(crate) cancel: Vec<CancellationToken>,
-    pub(crate) abort: Few<AbortHandle>,
-    /// Things whose last handle may be this one.
-    pub(crate) drop: Few<Foreign>,
-    pub(crate) drop_wakers: Few<Waker>,
+    /// In the order in which they are run. Most changes lead to few, which need no allocation.
+    list: SmallVec<[Effect; 4]>,
     /// Chores for the shell, which has a runtime.
     pub(crate) chores: Chores,
+}
+
+enum Effect {
+    Wake(Waker),
+    Cancel(CancellationToken),
+    Abort(AbortHandle),
+    /// Something whose last handle this may be.
+    Drop(#[expect(dead_code, reason = "held to be dropped")] Foreign),
+    DropWaker(#[expect(dead_code, reason = "held to be dropped")] Waker),
 }
 
 /// What a change asks the shell to do beside the effects.
@@ -55,13 +57,46 @@ impl Drop for GraceTimer {
 }
 
 impl Effects {
+    pub(crate) fn wake(&mut self, wakers: impl IntoIterator<Item = Waker>) {
+        self.list.extend(wakers.into_iter().map(Effect::Wake));
+    }
+
+    pub(crate) fn cancel(&mut self, token: CancellationToken) {
+        self.list.push(Effect::Cancel(token));
+    }
+
+    pub(crate) fn abort(&mut self, handle: AbortHandle) {
+        self.list.push(Effect::Abort(handle));
+    }
+
+    pub(crate) fn drop(&mut self, foreign: Foreign) {
+        self.list.push(Effect::Drop(foreign));
+    }
+
+    pub(crate) fn drop_all(&mut self, foreign: impl IntoIterator<Item = Foreign>) {
+        self.list.extend(foreign.into_iter().map(Effect::Drop));
+    }
+
+    pub(crate) fn drop_waker(&mut self, waker: impl IntoIterator<Item = Waker>) {
+        self.list.extend(waker.into_iter().map(Effect::DropWaker));
+    }
+
     /// Runs everything but the chores.
     pub(crate) fn run(&mut self) {
-        self.cancel.drain(..).for_each(|token| shielded(|| token.cancel()));
-        self.abort.drain(..).for_each(|handle| shielded(|| handle.abort()));
-        self.wake.drain(..).for_each(|waker| shielded(|| waker.wake()));
-        self.drop_wakers.drain(..).for_each(|waker| shielded(|| drop(waker)));
-        self.drop.drain(..).for_each(|foreign| shielded(|| drop(foreign)));
+        for effect in self.list.drain(..) {
+            shielded(|| effect.run());
+        }
+    }
+}
+
+impl Effect {
+    fn run(self) {
+        match self {
+            Self::Wake(waker) => waker.wake(),
+            Self::Cancel(token) => token.cancel(),
+            Self::Abort(handle) => handle.abort(),
+            Self::Drop(_) | Self::DropWaker(_) => {}
+        }
     }
 }
 

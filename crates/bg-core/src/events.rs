@@ -12,6 +12,7 @@ use std::task::Waker;
 
 use serde::Serialize;
 
+use crate::effects::Effects;
 use crate::id::TaskId;
 use crate::machine::RootId;
 use crate::status::{Phase, Status};
@@ -141,7 +142,7 @@ impl EventRing {
         &mut self,
         root: RootId,
         task: TaskId,
-        wakers: &mut impl Extend<Waker>,
+        fx: &mut Effects,
         what: impl FnOnce() -> EventKind,
     ) {
         if !self.is_heard() {
@@ -152,12 +153,12 @@ impl EventRing {
         }
         self.ring.push_back(Event { seq: self.next, root: root.0, task, what: what() });
         self.next += 1;
-        wakers.extend(self.subscribers.values_mut().filter_map(|s| s.waker.take()));
+        fx.wake(self.subscribers.values_mut().filter_map(|s| s.waker.take()));
     }
 
     /// Takes the wakers of all subscribers, when nothing more will come.
-    pub(crate) fn close(&mut self, wakers: &mut impl Extend<Waker>) {
-        wakers.extend(self.subscribers.values_mut().filter_map(|s| s.waker.take()));
+    pub(crate) fn close(&mut self, fx: &mut Effects) {
+        fx.wake(self.subscribers.values_mut().filter_map(|s| s.waker.take()));
     }
 
     /// Reads the next event; on [`Read::Empty`] the waker is kept and the old one given back.

@@ -11,7 +11,6 @@ use crate::claim::Claim;
 use crate::error::{ClaimError, TaskError};
 use crate::id::TaskId;
 use crate::scope::Scope;
-use crate::shared::with_weak;
 use crate::wait::Wait;
 
 /// A foreground task that somebody waits for: a future of the claim to its outcome.
@@ -124,7 +123,7 @@ impl Drop for Foreground {
         }
         let cell = self.scope.cell();
         let now = Instant::now();
-        with_weak(&cell.shared, |machine, fx| {
+        cell.shared.call(|machine, fx| {
             let now = machine.stamp(now);
             machine.discard(cell.key, self.id, now, fx);
         });

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
@@ -18,8 +17,8 @@ use crate::sync::Arc;
 
 /// The one table of background work in a host.
 ///
-/// Owned, not cloned: every other handle holds it weakly, so dropping the registry aborts
-/// whatever runs, however many handles are left. Dropping does not block: a future that is being
+/// Owned, not cloned: dropping the registry aborts whatever runs and forgets everything, however
+/// many other handles are left; these answer `Closed` from then on. Dropping does not block: a future that is being
 /// polled is dropped at its next await.
 ///
 /// Compared with [`tokio::task::JoinSet`], which hands each result to whoever polls it, a
@@ -67,7 +66,7 @@ impl Registry {
     /// any more: what runs goes on to its end, and outcomes are released.
     pub fn root_scope(&self) -> Scope {
         let key = self.0.with(|machine, _| machine.open_root());
-        Scope::new(Arc::downgrade(&self.0), key)
+        Scope::new(self.0.clone(), key)
     }
 
     /// Opens a root under a token of the host's: when the token fires, the root takes no more
@@ -100,7 +99,7 @@ impl Registry {
 
     /// Returns the unscoped view, for humans: it sees every root, and stops anything.
     pub fn admin(&self) -> Admin {
-        Admin(Arc::downgrade(&self.0))
+        Admin(self.0.clone())
     }
 
     /// Subscribes to everything that happens from now on, in all roots.
@@ -117,11 +116,7 @@ impl Default for Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        let now = Instant::now();
-        self.0.with(|machine, fx| {
-            let now = machine.stamp(now);
-            machine.close_registry(now, fx);
-        });
+        self.0.close();
     }
 }
 

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::claim::{Claim, Inbox, Ready};
@@ -19,7 +20,7 @@ use crate::log::OutputLog;
 use crate::machine::{CancelOutcome, Gauge, ScopeKey, Spawned};
 use crate::mailbox::Message;
 use crate::outcome::{Finished, Reason, TaskResult};
-use crate::shared::{Post, Shared, with_weak};
+use crate::shared::{Post, Shared};
 use crate::sync::{Arc, Weak};
 use crate::task::{Snapshot, Task};
 use crate::view::{Peek, Peeked};
@@ -38,19 +39,32 @@ use crate::watch::StatusWatch;
 pub struct Scope(Arc<ScopeCell>);
 
 pub(crate) struct ScopeCell {
-    pub(crate) shared: Weak<Shared>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) key: ScopeKey,
     /// How much is in the inbox, fetched when somebody first asks.
     gauge: OnceLock<Gauge>,
+    /// The runtime that this scope has told the registry of.
+    runtime: OnceLock<tokio::runtime::Id>,
 }
 
 impl ScopeCell {
+    /// Returns the runtime of the caller; the registry remembers it for timers.
+    fn enter_runtime(&self) -> Option<Handle> {
+        let handle = Handle::try_current().ok()?;
+        if self.runtime.get() != Some(&handle.id()) {
+            self.shared.remember_runtime(&handle);
+            // The first one stays: with another one it is told again each time.
+            let _ = self.runtime.set(handle.id());
+        }
+        Some(handle)
+    }
+
     /// Returns whether the inbox is empty, without the registry's lock.
     pub(crate) fn is_empty(&self) -> bool {
         if let Some(gauge) = self.gauge.get() {
             return gauge.is_empty();
         }
-        let gauge = with_weak(&self.shared, |machine, _| machine.gauge(self.key)).flatten();
+        let gauge = self.shared.call(|machine, _| machine.gauge(self.key)).flatten();
         gauge.is_none_or(|gauge| self.gauge.get_or_init(|| gauge).is_empty())
     }
 }
@@ -59,7 +73,7 @@ impl ScopeCell {
 #[derive(Clone, Debug)]
 pub(crate) struct WeakScope {
     cell: Weak<ScopeCell>,
-    shared: Weak<Shared>,
+    shared: Arc<Shared>,
     key: ScopeKey,
 }
 
@@ -82,8 +96,8 @@ impl WeakScope {
 }
 
 impl Scope {
-    pub(crate) fn new(shared: Weak<Shared>, key: ScopeKey) -> Self {
-        Self(Arc::new(ScopeCell { shared, key, gauge: OnceLock::new() }))
+    pub(crate) fn new(shared: Arc<Shared>, key: ScopeKey) -> Self {
+        Self(Arc::new(ScopeCell { shared, key, gauge: OnceLock::new(), runtime: OnceLock::new() }))
     }
 
     pub(crate) fn downgrade(&self) -> WeakScope {
@@ -126,12 +140,12 @@ impl Scope {
         F: FnOnce(TaskContext) -> Fut + Send + 'static,
         Fut: Future<Output = TaskResult> + Send + 'static,
     {
-        let shared = self.0.shared.upgrade().ok_or(SpawnError::Closed)?;
-        let Some(runtime) = shared.enter_runtime() else {
-            let closed = shared.with(|machine, _| machine.is_closed());
-            return Err(if closed { SpawnError::Closed } else { SpawnError::NoRuntime });
+        let shared = &self.0.shared;
+        let Some(runtime) = self.0.enter_runtime() else {
+            let open = shared.call(|_, _| ()).is_some();
+            return Err(if open { SpawnError::NoRuntime } else { SpawnError::Closed });
         };
-        let spawned = self.add(&shared, task, false)?;
+        let spawned = self.add(task, false)?;
         let key = self.0.key.task(spawned.id.number());
         let context = TaskContext::new(self.0.shared.clone(), key.root, spawned.id);
         let future = TaskFuture::new(context, body);
@@ -141,17 +155,19 @@ impl Scope {
         } else {
             // After the unlock: spawning may wake threads, run hooks, or drop the future at once.
             let handle = runtime.spawn(future).abort_handle();
-            shared.post(Post::Attached(key, handle));
+            shared.leave(Post::Attached(key, handle));
         }
         Ok(spawned.id)
     }
 
-    fn add(&self, shared: &Arc<Shared>, task: Task, external: bool) -> Result<Spawned, SpawnError> {
+    fn add(&self, task: Task, external: bool) -> Result<Spawned, SpawnError> {
         let (scope, now, deadline) = (self.0.key, Instant::now(), task.deadline);
-        let spawned = shared.with(|machine, fx| {
+        let shared = &self.0.shared;
+        let spawned = shared.call(|machine, fx| {
             let now = machine.stamp(now);
             machine.spawn(scope, task, external, now, fx)
-        })?;
+        });
+        let spawned = spawned.ok_or(SpawnError::Closed)??;
         if let Some(deadline) = deadline {
             shared.stop_after(scope.task(spawned.id.number()), deadline);
         }
@@ -179,12 +195,11 @@ impl Scope {
     /// # Ok::<(), bg_core::SpawnError>(())
     /// ```
     pub fn register(&self, task: Task) -> Result<(TaskId, Completer), SpawnError> {
-        let shared = self.0.shared.upgrade().ok_or(SpawnError::Closed)?;
-        let runtime = shared.enter_runtime();
+        let runtime = self.0.enter_runtime();
         if task.deadline.is_some() && runtime.is_none() {
             return Err(SpawnError::NoRuntime);
         }
-        let id = self.add(&shared, task, true)?.id;
+        let id = self.add(task, true)?.id;
         let context = TaskContext::new(self.0.shared.clone(), self.0.key.root, id);
         Ok((id, Completer::new(context)))
     }
@@ -228,7 +243,10 @@ impl Scope {
     /// case the error carries the outcome for reading.
     pub fn claim(&self, task: impl Into<TaskRef>) -> Result<Claim, ClaimError> {
         let task = task.into();
-        let held = with_weak(&self.0.shared, |machine, fx| machine.claim(self.0.key, task, fx))
+        let held = self
+            .0
+            .shared
+            .call(|machine, fx| machine.claim(self.0.key, task, fx))
             .ok_or(TaskError::Closed)??;
         Ok(Claim::new(self.clone(), held))
     }
@@ -240,11 +258,13 @@ impl Scope {
     /// [`ClaimError::NotEnded`] or [`ClaimError::Task`].
     pub fn outcome(&self, task: impl Into<TaskRef>) -> Result<Arc<Finished>, ClaimError> {
         let (task, now) = (task.into(), Instant::now());
-        with_weak(&self.0.shared, |machine, fx| {
-            let now = machine.stamp(now);
-            machine.read(self.0.key, task, now, fx)
-        })
-        .ok_or(TaskError::Closed)?
+        self.0
+            .shared
+            .call(|machine, fx| {
+                let now = machine.stamp(now);
+                machine.read(self.0.key, task, now, fx)
+            })
+            .ok_or(TaskError::Closed)?
     }
 
     /// Requests a stop of a task and of everything below it. Idempotent.
@@ -262,19 +282,20 @@ impl Scope {
     ) -> Result<CancelOutcome, TaskError> {
         let (task, reason) = (task.into(), Reason::Requested(reason.into()));
         let now = Instant::now();
-        with_weak(&self.0.shared, |machine, fx| {
-            let now = machine.stamp(now);
-            machine.cancel(self.0.key, task, reason, now, fx)
-        })
-        .ok_or(TaskError::Closed)?
+        self.0
+            .shared
+            .call(|machine, fx| {
+                let now = machine.stamp(now);
+                machine.cancel(self.0.key, task, reason, now, fx)
+            })
+            .ok_or(TaskError::Closed)?
     }
 
     /// Requests a stop of everything that runs in this scope; returns how many tasks of the scope
     /// were not being stopped already.
     pub fn cancel_all(&self, reason: impl Into<String>) -> usize {
         let reason = Reason::Requested(reason.into());
-        with_weak(&self.0.shared, |machine, fx| machine.cancel_all(self.0.key, reason, fx))
-            .unwrap_or(0)
+        self.0.shared.call(|machine, fx| machine.cancel_all(self.0.key, reason, fx)).unwrap_or(0)
     }
 
     /// Closes the scope: refuses new tasks, stops everything below it with one deadline for the
@@ -293,7 +314,9 @@ impl Scope {
     /// listed.
     pub fn snapshot(&self) -> Vec<Snapshot> {
         let now = Instant::now();
-        with_weak(&self.0.shared, |machine, _| machine.list(self.0.key, machine.stamp(now)))
+        self.0
+            .shared
+            .call(|machine, _| machine.list(self.0.key, machine.stamp(now)))
             .unwrap_or_default()
     }
 
@@ -316,10 +339,10 @@ impl Scope {
     /// ```
     pub fn page(&self, after: u64, max: usize) -> Vec<Snapshot> {
         let now = Instant::now();
-        with_weak(&self.0.shared, |machine, _| {
-            machine.page(self.0.key, after, max, machine.stamp(now))
-        })
-        .unwrap_or_default()
+        self.0
+            .shared
+            .call(|machine, _| machine.page(self.0.key, after, max, machine.stamp(now)))
+            .unwrap_or_default()
     }
 
     /// Shows one task of this scope, as long as it is kept.
@@ -329,11 +352,13 @@ impl Scope {
     /// [`TaskError`].
     pub fn inspect(&self, task: impl Into<TaskRef>) -> Result<Snapshot, TaskError> {
         let (task, now) = (task.into(), Instant::now());
-        with_weak(&self.0.shared, |machine, fx| {
-            let now = machine.stamp(now);
-            machine.inspect(self.0.key, task, now, fx)
-        })
-        .ok_or(TaskError::Closed)?
+        self.0
+            .shared
+            .call(|machine, fx| {
+                let now = machine.stamp(now);
+                machine.inspect(self.0.key, task, now, fx)
+            })
+            .ok_or(TaskError::Closed)?
     }
 
     /// Watches the status of one task.
@@ -343,7 +368,9 @@ impl Scope {
     /// [`TaskError`].
     pub fn watch(&self, task: impl Into<TaskRef>) -> Result<StatusWatch, TaskError> {
         let task = task.into();
-        with_weak(&self.0.shared, |machine, _| machine.watch(self.0.key, task))
+        self.0
+            .shared
+            .call(|machine, _| machine.watch(self.0.key, task))
             .ok_or(TaskError::Closed)?
             .map(StatusWatch::new)
     }
@@ -356,7 +383,10 @@ impl Scope {
     /// [`TaskError`].
     pub fn peek(&self, task: impl Into<TaskRef>, peek: Peek) -> Result<Peeked, TaskError> {
         let task = task.into();
-        let view = with_weak(&self.0.shared, |machine, _| machine.task_view(self.0.key, task))
+        let view = self
+            .0
+            .shared
+            .call(|machine, _| machine.task_view(self.0.key, task))
             .ok_or(TaskError::Closed)??;
         Ok(view.map_or_else(Peeked::default, |view| peek.at(&*view)))
     }
@@ -372,7 +402,7 @@ impl Scope {
         message: impl Into<Message>,
     ) -> Result<(), SendError> {
         let (task, message) = (task.into(), message.into());
-        let found = with_weak(&self.0.shared, |machine, _| {
+        let found = self.0.shared.call(|machine, _| {
             let id = machine.resolve(self.0.key, task)?;
             machine.mailbox_of(self.0.key, task).map(|mailbox| (id, mailbox))
         });
@@ -388,7 +418,10 @@ impl Scope {
     /// [`TaskError`].
     pub fn foreground(&self, task: impl Into<TaskRef>) -> Result<Foreground, TaskError> {
         let task = task.into();
-        let id = with_weak(&self.0.shared, |machine, _| machine.resolve(self.0.key, task))
+        let id = self
+            .0
+            .shared
+            .call(|machine, _| machine.resolve(self.0.key, task))
             .ok_or(TaskError::Closed)??;
         Ok(Foreground::new(self.clone(), id))
     }
@@ -401,21 +434,25 @@ impl Scope {
     /// [`TaskError`].
     pub fn detach(&self, task: impl Into<TaskRef>) -> Result<bool, TaskError> {
         let (task, now) = (task.into(), Instant::now());
-        with_weak(&self.0.shared, |machine, fx| {
-            let now = machine.stamp(now);
-            machine.detach(self.0.key, task, now, fx)
-        })
-        .ok_or(TaskError::Closed)?
+        self.0
+            .shared
+            .call(|machine, fx| {
+                let now = machine.stamp(now);
+                machine.detach(self.0.key, task, now, fx)
+            })
+            .ok_or(TaskError::Closed)?
     }
 
     /// Returns the delivered outcomes that are still kept, the oldest first.
     pub fn history(&self) -> Vec<Arc<Finished>> {
         let now = Instant::now();
-        with_weak(&self.0.shared, |machine, fx| {
-            let now = machine.stamp(now);
-            machine.history(self.0.key, now, fx)
-        })
-        .unwrap_or_default()
+        self.0
+            .shared
+            .call(|machine, fx| {
+                let now = machine.stamp(now);
+                machine.history(self.0.key, now, fx)
+            })
+            .unwrap_or_default()
     }
 
     /// Returns the output log of a task; `None` if it has not written anything.
@@ -425,7 +462,9 @@ impl Scope {
     /// [`TaskError`].
     pub fn log(&self, task: impl Into<TaskRef>) -> Result<Option<OutputLog>, TaskError> {
         let task = task.into();
-        with_weak(&self.0.shared, |machine, _| machine.task_log(self.0.key, task))
+        self.0
+            .shared
+            .call(|machine, _| machine.task_log(self.0.key, task))
             .ok_or(TaskError::Closed)?
     }
 
@@ -437,13 +476,15 @@ impl Scope {
     /// a wrong kind is not found.
     pub fn resolve(&self, text: &str) -> Result<TaskId, ResolveError> {
         let task: TaskRef = text.parse()?;
-        with_weak(&self.0.shared, |machine, _| {
-            if task.kind().is_some_and(|kind| !machine.knows(kind)) {
-                return Err(crate::id::ParseIdError::new(text).into());
-            }
-            Ok(machine.resolve(self.0.key, task)?)
-        })
-        .ok_or(TaskError::Closed)?
+        self.0
+            .shared
+            .call(|machine, _| {
+                if task.kind().is_some_and(|kind| !machine.knows(kind)) {
+                    return Err(crate::id::ParseIdError::new(text).into());
+                }
+                Ok(machine.resolve(self.0.key, task)?)
+            })
+            .ok_or(TaskError::Closed)?
     }
 }
 
@@ -458,7 +499,7 @@ impl Drop for ScopeCell {
         if self.key.owner == ScopeKey::ROOT_OWNER {
             let root = self.key.root;
             let now = Instant::now();
-            let released = with_weak(&self.shared, |machine, fx| {
+            let released = self.shared.call(|machine, fx| {
                 let now = machine.stamp(now);
                 machine.abandon(root, now, fx)
             });

@@ -28,13 +28,17 @@ use tokio::time::Instant;
 use crate::effects::{Chores, Effects, GraceTimer, Start, shielded};
 use crate::machine::{Key, Machine, Policy};
 use crate::outcome::Finished;
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Weak, fence};
+use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, SPINS, Weak, fence};
 
 pub(crate) struct Shared {
     machine: Mutex<Machine>,
     posts: Mutex<Vec<Post>>,
     /// There is something in `posts`.
     posted: AtomicBool,
+    /// There is an end in `posts`.
+    urgent: AtomicBool,
+    /// Somebody waits for whatever is posted: see [`Machine::is_eager`].
+    eager: AtomicBool,
     chores: Mutex<ChoreList>,
     /// Where timers run when a call comes from outside a runtime: the runtime seen last.
     runtime: Mutex<Option<Handle>>,
@@ -69,6 +73,8 @@ impl Shared {
             machine: Mutex::new(Machine::new(policy, Instant::now())),
             posts: Mutex::new(Vec::new()),
             posted: AtomicBool::new(false),
+            urgent: AtomicBool::new(false),
+            eager: AtomicBool::new(false),
             chores: Mutex::new(ChoreList::default()),
             runtime: Mutex::new(None),
         })
@@ -80,12 +86,67 @@ impl Shared {
         change: impl FnOnce(&mut Machine, &mut Effects) -> R,
     ) -> R {
         let mut fx = Effects::default();
-        let mut machine = self.machine.lock();
+        let mut machine = self.lock();
         self.apply_posts(&mut machine, &mut fx);
         let result = change(&mut machine, &mut fx);
+        self.be_eager(&machine);
         drop(machine);
         self.settle(fx);
         result
+    }
+
+    /// Takes the lock. It is held for less than a microsecond at a time, so a thread that finds it
+    /// taken spins for about as long before it lets the system put it to sleep.
+    fn lock(&self) -> MutexGuard<'_, Machine> {
+        for _ in 0..SPINS {
+            if let Some(machine) = self.machine.try_lock() {
+                return machine;
+            }
+            std::hint::spin_loop();
+        }
+        self.machine.lock()
+    }
+
+    /// Changes the machine unless the registry was dropped.
+    pub(crate) fn call<R>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Machine, &mut Effects) -> R,
+    ) -> Option<R> {
+        // Taken only when it is called: what it holds may not be dropped under the lock.
+        let mut change = Some(change);
+        self.with(|machine, fx| {
+            let change = if machine.is_closed() { None } else { change.take() };
+            change.map(|change| change(machine, fx))
+        })
+    }
+
+    fn be_eager(&self, machine: &Machine) {
+        let eager = machine.is_eager();
+        if self.eager.load(Ordering::Relaxed) != eager {
+            self.eager.store(eager, Ordering::Release);
+        }
+    }
+
+    /// Leaves a report for whoever takes the lock next, which applies it first: a task that starts
+    /// does not wait for anybody. It is applied at once when somebody waits for it.
+    pub(crate) fn leave(self: &Arc<Self>, post: Post) {
+        self.put(post);
+        // Either this sees that somebody waits, or the one who begins to wait sees the post (I3).
+        fence(Ordering::SeqCst);
+        if self.eager.load(Ordering::Acquire) {
+            self.with(|_, _| ());
+        }
+    }
+
+    fn put(&self, post: Post) {
+        self.posts.lock().push(post);
+        self.posted.store(true, Ordering::Release);
+    }
+
+    /// There is something in `posts` that somebody waits for.
+    fn is_urgent(&self) -> bool {
+        self.urgent.load(Ordering::Acquire)
+            || (self.eager.load(Ordering::Acquire) && self.posted.load(Ordering::Acquire))
     }
 
     /// Reports to the machine, at once or when the lock is released (I3).
@@ -94,10 +155,11 @@ impl Shared {
         if let Some(mut machine) = self.machine.try_lock() {
             self.apply_posts(&mut machine, &mut fx);
             post.apply(&mut machine, &mut fx);
+            self.be_eager(&machine);
             drop(machine);
         } else {
-            self.posts.lock().push(post);
-            self.posted.store(true, Ordering::Release);
+            self.put(post);
+            self.urgent.store(true, Ordering::Release);
         }
         self.settle(fx);
     }
@@ -105,6 +167,7 @@ impl Shared {
     fn apply_posts(&self, machine: &mut Machine, fx: &mut Effects) {
         if self.posted.load(Ordering::Acquire) {
             // Before the posts are taken: one that comes later is seen later.
+            self.urgent.store(false, Ordering::Relaxed);
             self.posted.store(false, Ordering::Relaxed);
             let posts = std::mem::take(&mut *self.posts.lock());
             for post in posts {
@@ -113,13 +176,27 @@ impl Shared {
         }
     }
 
+    /// Closes the registry, and forgets everything that is in it.
+    pub(crate) fn close(self: &Arc<Self>) {
+        let now = Instant::now();
+        self.with(|machine, fx| {
+            let now = machine.stamp(now);
+            machine.close_registry(now, fx);
+        });
+        let chores = std::mem::take(&mut self.chores.lock().start);
+        chores.into_iter().for_each(|(_, start)| shielded(|| drop(start)));
+        let runtime = self.runtime.lock().take();
+        shielded(|| drop(runtime));
+    }
+
     /// After the lock was released: applies what was posted meanwhile, then runs the effects.
     fn settle(self: &Arc<Self>, mut fx: Effects) {
         // Either the one who posted sees the lock released, or the one who released it the post.
         fence(Ordering::SeqCst);
-        while self.posted.load(Ordering::Acquire) {
+        while self.is_urgent() {
             let Some(mut machine) = self.machine.try_lock() else { break };
             self.apply_posts(&mut machine, &mut fx);
+            self.be_eager(&machine);
         }
         fx.run();
         if !fx.chores.is_empty() {
@@ -180,7 +257,7 @@ impl Shared {
 
     fn start(self: &Arc<Self>, key: Key, start: Box<dyn Start>) {
         // Starting may run hooks of the runtime's, or drop the future at once.
-        shielded(|| self.post(Post::Attached(key, start.start())));
+        shielded(|| self.leave(Post::Attached(key, start.start())));
     }
 
     fn sweep_piece(self: &Arc<Self>) {
@@ -192,16 +269,11 @@ impl Shared {
         self.chores.lock().sweep |= more;
     }
 
-    /// Returns the runtime of the caller and remembers it for timers.
-    pub(crate) fn enter_runtime(&self) -> Option<Handle> {
-        let handle = Handle::try_current().ok()?;
-        let mut last = self.runtime.lock();
-        let same = last.as_ref().is_some_and(|last| last.id() == handle.id());
-        let before = if same { None } else { last.replace(handle.clone()) };
-        drop(last);
+    /// Remembers a runtime for timers.
+    pub(crate) fn remember_runtime(&self, handle: &Handle) {
+        let last = self.runtime.lock().replace(handle.clone());
         // Outside the lock: it may be all that is left of a runtime with hooks of the host's.
-        drop(before);
-        Some(handle)
+        drop(last);
     }
 
     fn any_runtime(&self) -> Option<Handle> {
@@ -318,19 +390,12 @@ impl Drop for Sweeper {
     }
 }
 
-/// Changes the machine if the registry is still there. It is not once it was dropped, also when
-/// somebody else is in the middle of a call.
+/// Changes the machine if the registry is still there.
 pub(crate) fn with_weak<R>(
     shared: &Weak<Shared>,
     change: impl FnOnce(&mut Machine, &mut Effects) -> R,
 ) -> Option<R> {
-    let shared = shared.upgrade()?;
-    // Taken only when it is called: what it holds may not be dropped under the lock.
-    let mut change = Some(change);
-    shared.with(|machine, fx| {
-        let change = if machine.is_closed() { None } else { change.take() };
-        change.map(|change| change(machine, fx))
-    })
+    shared.upgrade()?.call(change)
 }
 
 impl std::fmt::Debug for Shared {

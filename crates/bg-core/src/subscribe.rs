@@ -4,8 +4,8 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use crate::events::{Event, Lagged, Read};
-use crate::shared::{Shared, with_weak};
-use crate::sync::{Arc, Weak};
+use crate::shared::Shared;
+use crate::sync::Arc;
 
 /// A subscription to everything that happens in a registry; see [`Registry::events`].
 ///
@@ -33,14 +33,14 @@ use crate::sync::{Arc, Weak};
 #[derive(Debug)]
 #[must_use = "events are kept for a subscriber only as long as it lives"]
 pub struct Events {
-    shared: Weak<Shared>,
+    shared: Arc<Shared>,
     key: u64,
 }
 
 impl Events {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         let key = shared.with(|machine, _| machine.events.subscribe());
-        Self { shared: Arc::downgrade(shared), key }
+        Self { shared: shared.clone(), key }
     }
 
     /// Returns the next event, or how many were missed; `None` once the registry is gone.
@@ -56,9 +56,9 @@ impl Events {
     pub async fn next(&mut self) -> Option<Result<Event, Lagged>> {
         poll_fn(|cx| {
             let waker = cx.waker().clone();
-            let read = with_weak(&self.shared, |machine, fx| {
+            let read = self.shared.call(|machine, fx| {
                 let (read, spare) = machine.events.read(self.key, waker);
-                fx.drop_wakers.extend(spare);
+                fx.drop_waker(spare);
                 read
             });
             match read {
@@ -74,8 +74,8 @@ impl Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        with_weak(&self.shared, |machine, fx| {
-            fx.drop_wakers.extend(machine.events.unsubscribe(self.key));
+        self.shared.call(|machine, fx| {
+            fx.drop_waker(machine.events.unsubscribe(self.key));
         });
     }
 }

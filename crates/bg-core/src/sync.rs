@@ -11,11 +11,14 @@
 //! does not see is a race for the last handle; shuttle and plain threads look at that.
 
 #[cfg(not(any(bg_loom, bg_shuttle)))]
-pub(crate) use parking_lot::Mutex;
+pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(any(bg_loom, bg_shuttle)))]
 #[allow(unused_imports, reason = "one list for the product and the models")]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 pub(crate) use std::sync::{Arc, Weak};
+
+/// How often a thread looks at a lock before it sleeps. A model tries every order anyhow.
+pub(crate) const SPINS: u32 = if cfg!(any(bg_loom, bg_shuttle)) { 0 } else { 100 };
 
 #[cfg(any(bg_loom, bg_shuttle))]
 #[allow(unused_imports, reason = "one list for the product and the models")]

@@ -12,8 +12,8 @@ use crate::id::TaskId;
 use crate::machine::{Seen, WaitFor};
 use crate::outcome::Finished;
 use crate::scope::Scope;
-use crate::shared::{Shared, with_weak};
-use crate::sync::{Arc, Weak};
+use crate::shared::Shared;
+use crate::sync::Arc;
 use crate::task::Snapshot;
 
 /// Waits for tasks; made by [`Scope::wait`](crate::Scope::wait).
@@ -67,9 +67,8 @@ impl Wait {
 
     fn begin(&mut self) -> Result<(), TaskError> {
         let cell = self.scope.cell();
-        let begun = with_weak(&cell.shared, |machine, fx| {
-            machine.begin_wait(cell.key, &self.ids, self.mode, fx)
-        });
+        let begun =
+            cell.shared.call(|machine, fx| machine.begin_wait(cell.key, &self.ids, self.mode, fx));
         self.watch = Some(Watch::new(&cell.shared, begun.ok_or(TaskError::Closed)??));
         self.sleep = self.timeout.map(|timeout| Box::pin(sleep(timeout)));
         Ok(())
@@ -109,33 +108,35 @@ impl Future for Wait {
 /// A wait slot of the machine, given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    shared: Weak<Shared>,
+    shared: Arc<Shared>,
     wait: u64,
 }
 
 impl Watch {
-    pub(crate) fn new(shared: &Weak<Shared>, wait: u64) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, wait: u64) -> Self {
         Self { shared: shared.clone(), wait }
     }
 
     /// Returns what was seen once the wait is over; `None` when the registry is gone.
     fn poll(&mut self, waker: Waker) -> Poll<Option<Seen>> {
         let now = Instant::now();
-        with_weak(&self.shared, |machine, fx| {
-            let now = machine.stamp(now);
-            machine.poll_wait(self.wait, waker, now, fx)
-        })
-        .unwrap_or(Poll::Ready(None))
+        self.shared
+            .call(|machine, fx| {
+                let now = machine.stamp(now);
+                machine.poll_wait(self.wait, waker, now, fx)
+            })
+            .unwrap_or(Poll::Ready(None))
     }
 
     /// Ends the wait, over or not; `None` when the registry is gone.
     pub(crate) fn end(&mut self) -> Option<Seen> {
         let now = Instant::now();
-        with_weak(&self.shared, |machine, fx| {
-            let now = machine.stamp(now);
-            machine.end_wait(self.wait, now, fx)
-        })
-        .flatten()
+        self.shared
+            .call(|machine, fx| {
+                let now = machine.stamp(now);
+                machine.end_wait(self.wait, now, fx)
+            })
+            .flatten()
     }
 
     /// Waits until it is over, the time is, or the registry is gone; returns whether it is over.
@@ -145,13 +146,13 @@ impl Watch {
     }
 
     fn peek(&mut self, waker: Waker) -> Poll<()> {
-        let over = with_weak(&self.shared, |machine, fx| machine.watch_wait(self.wait, waker, fx));
+        let over = self.shared.call(|machine, fx| machine.watch_wait(self.wait, waker, fx));
         if over.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        with_weak(&self.shared, |machine, fx| machine.forget_wait(self.wait, fx));
+        self.shared.call(|machine, fx| machine.forget_wait(self.wait, fx));
     }
 }

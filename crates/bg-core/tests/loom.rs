@@ -250,7 +250,9 @@ fn a_subscriber_is_woken_for_every_event() {
             let event = block_on(events.next()).unwrap().unwrap();
             assert_eq!((event.seq, event.what), (seq, EventKind::Status(Status::Completed)));
         }
-        publishing.into_iter().for_each(|publishing| publishing.join().unwrap());
+        for publishing in publishing {
+            publishing.join().unwrap();
+        }
         assert_eq!(drain(&root), 2);
     });
 }

@@ -94,7 +94,9 @@ fn mix() {
     let listening = listener(&root, &ledger);
     let (ids, completers): (Vec<_>, Vec<_>) = (0..TASKS).map(|_| register(&root)).unzip();
     let (to, from) = channel();
-    completers.into_iter().for_each(|completer| to.send(completer).unwrap());
+    for completer in completers {
+        to.send(completer).unwrap();
+    }
     let from = Arc::new(shuttle::sync::Mutex::new(from));
     let roles = [
         spawner(&root, to.clone()),
@@ -108,7 +110,9 @@ fn mix() {
         family(registry.root_scope()),
         leavers(registry.root_scope()),
     ];
-    roles.into_iter().for_each(|role| role.join().unwrap());
+    for role in roles {
+        role.join().unwrap();
+    }
 
     // Quiet: only the listener and the counter are left.
     let (last, completer) = register(&root);

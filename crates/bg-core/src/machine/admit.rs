@@ -50,10 +50,10 @@ impl Machine {
     /// dropped if it was stopped.
     pub(crate) fn enqueue(&mut self, key: Key, start: Box<dyn Start>, fx: &mut Effects) {
         let Some((_, live)) = self.live_mut(key) else {
-            return fx.drop.push(Foreign::Start(start));
+            return fx.drop(Foreign::Start(start));
         };
         if live.stop.is_some() {
-            fx.drop.push(Foreign::Start(start));
+            fx.drop(Foreign::Start(start));
         } else if live.slot == Slot::Queued {
             live.more().start = Some(start);
         } else {
@@ -200,7 +200,8 @@ impl Root {
             let Some(live) = live.filter(|live| live.slot == Slot::Queued) else { continue };
             live.slot = Slot::Held;
             let start = live.more.as_mut().and_then(|more| more.start.take());
-            fx.chores.start.extend(start.map(|start| (Key { root, number }, start)));
+            let key = Key { root, number };
+            fx.chores.start.extend(start.map(|start| (key, start)));
             self.running += 1;
             self.queued -= 1;
         }

@@ -1,5 +1,6 @@
 //! Delivery: inboxes, claims, acknowledgement, retention.
 
+use std::collections::VecDeque;
 use std::task::Waker;
 
 use super::{Delivery, Gauge, Key, Machine, Record, Root, ScopeKey, Stamp};
@@ -78,16 +79,14 @@ impl Machine {
         self.hold(scope.task(number), fx)
     }
 
-    /// Claims and acknowledges the oldest outcome of an inbox.
-    pub(crate) fn take_acked(
+    /// Claims the oldest outcomes of an inbox.
+    pub(crate) fn take_some(
         &mut self,
         scope: ScopeKey,
-        now: Stamp,
+        max: usize,
         fx: &mut Effects,
-    ) -> Option<Arc<Finished>> {
-        let held = self.take(scope, fx)?;
-        self.ack(held.key, now, fx);
-        Some(held.finished)
+    ) -> VecDeque<Held> {
+        std::iter::from_fn(|| self.take(scope, fx)).take(max).collect()
     }
 
     /// Claims the oldest outcome of an inbox or looks for one, or registers a listener.
@@ -102,18 +101,18 @@ impl Machine {
         let found = self.seek(scope, seek, fx);
         if let Some(found) = found {
             self.unlisten(scope, seek, listener, fx);
-            fx.drop_wakers.push(waker);
+            fx.drop_waker([waker]);
             return found;
         }
         let Some(state) = self.scope_mut(scope).filter(|state| !state.is_over()) else {
-            fx.drop_wakers.push(waker);
+            fx.drop_waker([waker]);
             return Next::Over;
         };
         let key = listener.unwrap_or_else(|| {
             state.next_listener += 1;
             state.next_listener
         });
-        fx.drop_wakers.extend(state.listeners.insert(key, waker));
+        fx.drop_waker(state.listeners.insert(key, waker));
         if listener.is_none() && seek == Seek::Claim {
             self.lend_slot(scope.task(scope.owner), fx);
         }
@@ -139,7 +138,7 @@ impl Machine {
     ) {
         let Some(key) = listener else { return };
         if let Some(state) = self.scope_mut(scope) {
-            fx.drop_wakers.extend(state.listeners.remove(&key));
+            fx.drop_waker(state.listeners.remove(&key));
         }
         if seek == Seek::Claim {
             self.return_slot(scope.task(scope.owner));
@@ -287,7 +286,7 @@ impl Machine {
             state.retained.pop_front();
             let Some(record) = state.records.remove(number) else { continue };
             let id = record.id;
-            fx.drop.push(record.into_foreign());
+            fx.drop(record.into_foreign());
             self.publish(root, id, fx, || EventKind::Evicted);
         }
     }

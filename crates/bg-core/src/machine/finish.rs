@@ -22,7 +22,7 @@ impl Machine {
     ) {
         if self.live_mut(key).is_none() {
             self.superseded += 1;
-            fx.drop.push(Foreign::Finished(finished));
+            fx.drop(Foreign::Finished(finished));
             return;
         }
         let unclaimed = self.end_scope(key, now, fx);
@@ -33,18 +33,22 @@ impl Machine {
         }
         let status = finished.status();
         let Some(mut live) = root.end_record(key.number, finished.clone()) else { return };
+        self.unattached -= usize::from(live.wants_handle());
         let id = finished.id;
         self.vacate(key.root, live.slot, fx);
         if let Some(more) = &mut live.more {
-            fx.wake.extend(more.watch.take().into_iter().flat_map(|watch| watch.set(status)));
+            if let Some(watch) = more.watch.take() {
+                self.watched -= 1;
+                fx.wake(watch.set(status));
+            }
             let waits = std::mem::take(&mut more.waits);
             self.count_in_waits(&waits, &finished, fx);
         }
         self.publish(key.root, id, fx, || EventKind::Status(status));
         let discard = live.more.as_ref().is_some_and(|more| more.discard);
         self.deliver(key, discard, now, fx);
-        fx.drop.extend(live.abort.take().map(Foreign::Handle));
-        fx.drop.extend(live.more.take().map(Foreign::More));
+        fx.drop_all(live.abort.take().map(Foreign::Handle));
+        fx.drop_all(live.more.take().map(Foreign::More));
         self.release_root_if_over(key.root, fx);
     }
 
@@ -187,7 +191,7 @@ impl Live {
         if let Some(mailbox) = more.mailbox.take() {
             let (unread, wakers) = mailbox.close();
             finished.unread = unread;
-            fx.wake.extend(wakers);
+            fx.wake(wakers);
         }
         finished.weight += finished.trace.iter().map(|line| line.len() as u64).sum::<u64>();
     }

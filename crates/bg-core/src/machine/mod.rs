@@ -127,6 +127,10 @@ pub(crate) struct Machine {
     sweeps: VecDeque<ScopeKey>,
     /// Ends that came after the first one.
     superseded: u64,
+    /// Live records that were stopped before their future was attached.
+    unattached: usize,
+    /// Live records that somebody has asked to watch.
+    watched: usize,
 }
 
 struct Root {
@@ -160,6 +164,8 @@ impl Machine {
             events,
             sweeps: VecDeque::new(),
             superseded: 0,
+            unattached: 0,
+            watched: 0,
         }
     }
 
@@ -174,12 +180,18 @@ impl Machine {
     pub(crate) fn keep_parent(&mut self, root: RootId, parent: ParentWatch, fx: &mut Effects) {
         match self.roots.get_mut(&root) {
             Some(root) => root.parent = Some(parent),
-            None => fx.drop.push(Foreign::Parent(parent)),
+            None => fx.drop(Foreign::Parent(parent)),
         }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Returns whether somebody waits for what tasks post: a stopped task for the handle to abort
+    /// it with, a subscriber or a watcher to be told that a task has started.
+    pub(crate) fn is_eager(&self) -> bool {
+        self.closed || self.unattached > 0 || self.watched > 0 || self.events.is_heard()
     }
 
     pub(crate) fn knows(&self, kind: Kind) -> bool {
@@ -203,7 +215,7 @@ impl Machine {
         fx: &mut Effects,
         what: impl FnOnce() -> EventKind,
     ) {
-        self.events.publish(root, task, &mut fx.wake, what);
+        self.events.publish(root, task, fx, what);
     }
 
     fn record_mut(&mut self, key: Key) -> Option<&mut Record> {
@@ -246,8 +258,7 @@ impl Machine {
             return;
         }
         if let Some(root) = self.roots.remove(&root) {
-            fx.drop.extend(root.records.into_records().map(Record::into_foreign));
-            fx.drop.extend(root.parent.map(Foreign::Parent));
+            root.drop_in(fx);
         }
     }
 }
@@ -268,6 +279,11 @@ impl Root {
             undelivered_bytes: 0,
             parent: None,
         }
+    }
+
+    fn drop_in(self, fx: &mut Effects) {
+        fx.drop_all(self.records.into_records().map(Record::into_foreign));
+        fx.drop_all(self.parent.map(Foreign::Parent));
     }
 
     /// Returns the scope of this owner, if the owner lives (I7).

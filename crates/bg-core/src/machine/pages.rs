@@ -1,19 +1,29 @@
 //! Where records live: pages of 32, found by the upper bits of their number.
 //!
 //! Numbers grow and are not reused, so the records of one time lie together. A page is made with
-//! its first record and freed with its last one, and nothing is moved when the table grows: no
-//! spawn pays for the others.
+//! its first record and freed with its last one, and no record is moved when the table grows.
+//!
+//! # Invariants
+//!
+//! 1. `recent[i]` is page number `first + i`; pages with a smaller number are in `old`.
+//! 2. `recent` is at most four times as long as it has pages, and [`SLACK`] more: one task that
+//!    outlives millions of others does not make the table long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Record;
 
 const PAGE_BITS: u32 = 5;
 const PAGE_LEN: usize = 1 << PAGE_BITS;
+const SLACK: usize = 64;
 
 #[derive(Default)]
 pub(super) struct Pages {
-    pages: BTreeMap<u64, Box<Page>>,
+    recent: VecDeque<Option<Box<Page>>>,
+    first: u64,
+    /// Pages in `recent`.
+    used: usize,
+    old: BTreeMap<u64, Box<Page>>,
 }
 
 struct Page {
@@ -28,48 +38,114 @@ fn place(number: u64) -> (u64, usize) {
 }
 
 impl Pages {
+    fn index(&self, page: u64) -> Option<usize> {
+        usize::try_from(page.checked_sub(self.first)?).ok()
+    }
+
+    fn page(&self, page: u64) -> Option<&Page> {
+        match self.index(page) {
+            Some(index) => self.recent.get(index)?.as_deref(),
+            None => self.old.get(&page).map(|page| &**page),
+        }
+    }
+
+    fn page_mut(&mut self, page: u64) -> Option<&mut Page> {
+        match self.index(page) {
+            Some(index) => self.recent.get_mut(index)?.as_deref_mut(),
+            None => self.old.get_mut(&page).map(|page| &mut **page),
+        }
+    }
+
     pub(super) fn get(&self, number: u64) -> Option<&Record> {
         let (page, slot) = place(number);
-        self.pages.get(&page)?.records[slot].as_ref()
+        self.page(page)?.records[slot].as_ref()
     }
 
     pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Record> {
         let (page, slot) = place(number);
-        self.pages.get_mut(&page)?.records[slot].as_mut()
+        self.page_mut(page)?.records[slot].as_mut()
     }
 
-    /// Adds a record under a number that was not used before.
+    /// Adds a record, whose number is higher than that of every other one.
     pub(super) fn insert(&mut self, number: u64, record: Record) {
-        let (page, slot) = place(number);
-        let page = self.pages.entry(page).or_insert_with(Page::new);
-        page.used += 1;
-        page.records[slot] = Some(record);
+        let (at, slot) = place(number);
+        if self.page(at).is_none() {
+            self.add_page(at);
+        }
+        if let Some(page) = self.page_mut(at) {
+            page.used += 1;
+            page.records[slot] = Some(record);
+        }
+    }
+
+    fn add_page(&mut self, at: u64) {
+        if self.used == 0 {
+            self.recent.clear();
+            self.first = at;
+        }
+        while self.index(at).is_some_and(|index| index >= self.recent.len()) {
+            self.recent.push_back(None);
+        }
+        if let Some(page) = self.recent.back_mut() {
+            *page = Some(Page::new());
+            self.used += 1;
+        }
+        while self.recent.len() > 4 * self.used + SLACK {
+            self.retire_first();
+        }
+    }
+
+    /// Moves the oldest page out of the way of those that come (I2).
+    fn retire_first(&mut self) {
+        if let Some(page) = self.recent.pop_front().flatten() {
+            self.old.insert(self.first, page);
+            self.used -= 1;
+        }
+        self.first += 1;
     }
 
     pub(super) fn remove(&mut self, number: u64) -> Option<Record> {
         let (at, slot) = place(number);
-        let page = self.pages.get_mut(&at)?;
+        let page = self.page_mut(at)?;
         let record = page.records[slot].take()?;
         page.used -= 1;
         if page.used == 0 {
-            self.pages.remove(&at);
+            self.remove_page(at);
         }
         Some(record)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Record> {
-        self.pages.values().flat_map(|page| page.records.iter().flatten())
+    fn remove_page(&mut self, at: u64) {
+        match self.index(at) {
+            Some(index) => {
+                self.recent[index] = None;
+                self.used -= 1;
+            }
+            None => drop(self.old.remove(&at)),
+        }
+        while self.recent.front().is_some_and(Option::is_none) {
+            self.recent.pop_front();
+            self.first += 1;
+        }
     }
 
-    /// The records with at least this number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.iter_from(0)
+    }
+
+    /// The records with at least this number, by number.
     pub(super) fn iter_from(&self, number: u64) -> impl Iterator<Item = &Record> {
-        let pages = self.pages.range(place(number).0..).map(|(_, page)| page);
+        let (at, _) = place(number);
+        let old = self.old.range(at..).map(|(_, page)| page);
+        let skipped = self.index(at).unwrap_or(0).min(self.recent.len());
+        let pages = old.chain(self.recent.range(skipped..).flatten());
         let records = pages.flat_map(|page| page.records.iter().flatten());
         records.filter(move |record| record.id.number() >= number)
     }
 
     pub(super) fn into_records(self) -> impl Iterator<Item = Record> {
-        self.pages.into_values().flat_map(|page| page.records.into_iter().flatten())
+        let pages = self.old.into_values().chain(self.recent.into_iter().flatten());
+        pages.flat_map(|page| page.records.into_iter().flatten())
     }
 }
 

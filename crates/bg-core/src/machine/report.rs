@@ -21,15 +21,17 @@ const MAX_TRACE_LINE_BYTES: usize = 2000;
 impl Machine {
     /// Keeps the handle that aborts a task's work, or uses it when a stop or the end came first.
     pub(crate) fn attach(&mut self, key: Key, handle: AbortHandle, fx: &mut Effects) {
-        let Some((_, live)) = self.live_mut(key) else { return fx.abort.push(handle) };
+        let Some((_, live)) = self.live_mut(key) else { return fx.abort(handle) };
+        let wanted = usize::from(live.wants_handle());
         if live.forced || (live.stop.is_some() && !live.has_token()) {
-            fx.abort.push(handle.clone());
+            fx.abort(handle.clone());
         }
         if live.abort.is_none() {
             live.abort = Some(handle);
         } else {
             live.more().bound.push(handle);
         }
+        self.unattached -= wanted;
     }
 
     /// Keeps what ends the grace of these tasks, as long as one of them lives.
@@ -37,7 +39,7 @@ impl Machine {
         for &key in keys {
             if let Some((_, live)) = self.live_mut(key) {
                 let before = live.more().timer.replace(timer.clone());
-                fx.drop.extend(before.map(Foreign::Timer));
+                fx.drop_all(before.map(Foreign::Timer));
             }
         }
     }
@@ -46,7 +48,7 @@ impl Machine {
     pub(crate) fn attach_deadline(&mut self, key: Key, timer: Arc<GraceTimer>, fx: &mut Effects) {
         match self.live_mut(key) {
             Some((_, live)) => live.more().deadline = Some(timer),
-            None => fx.drop.push(Foreign::Timer(timer)),
+            None => fx.drop(Foreign::Timer(timer)),
         }
     }
 
@@ -70,7 +72,7 @@ impl Machine {
         live.step = step;
         let status = Status::Running { step };
         if let Some(watch) = live.more.as_ref().and_then(|more| more.watch.as_ref()) {
-            fx.wake.extend(watch.set(status));
+            fx.wake(watch.set(status));
         }
         self.publish(key.root, id, fx, || EventKind::Status(status));
     }
@@ -121,7 +123,7 @@ impl Machine {
             Some((_, live)) => live.more().view.replace(view),
             None => Some(view),
         };
-        fx.drop.extend(before.map(Foreign::View));
+        fx.drop_all(before.map(Foreign::View));
     }
 
     /// Returns the task's mailbox, made on first use; `None` once the task has ended.

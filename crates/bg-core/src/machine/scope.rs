@@ -118,7 +118,7 @@ impl ScopeState {
     }
 
     pub(super) fn wake_listeners(&mut self, fx: &mut Effects) {
-        fx.wake.extend(std::mem::take(&mut self.listeners).into_values());
+        fx.wake(std::mem::take(&mut self.listeners).into_values());
     }
 
     pub(super) fn put_ready(&mut self, seq: u64, number: u64, fx: &mut Effects) {

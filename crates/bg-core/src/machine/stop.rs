@@ -104,9 +104,12 @@ impl Machine {
             scope.clear_ready();
         }
         self.wake_all_waits(fx);
-        self.events.close(&mut fx.wake);
-        let parents = self.roots.values_mut().filter_map(|root| root.parent.take());
-        fx.drop.extend(parents.map(Foreign::Parent));
+        self.events.close(fx);
+        // Whoever still has a handle keeps the shell, not what was in it.
+        for root in std::mem::take(&mut self.roots).into_values() {
+            root.drop_in(fx);
+        }
+        self.sweeps.clear();
     }
 
     /// Every live record, also of a root whose last handle is gone.
@@ -133,6 +136,7 @@ impl Machine {
         }
         live.stop = Some(reason.clone());
         let over = live.request_stop(key, grace, fx);
+        self.unattached += usize::from(live.wants_handle());
         self.count_stopped(key);
         self.publish(key.root, id, fx, || EventKind::CancelRequested);
         self.sweep(ScopeKey { root: key.root, owner: key.number }, reason, grace, fx);
@@ -197,7 +201,7 @@ impl Live {
     /// Does what a stop does first; returns whether the task is over with that.
     fn request_stop(&mut self, key: Key, grace: Option<Duration>, fx: &mut Effects) -> bool {
         if let Some(token) = self.more.as_ref().and_then(|more| more.token.as_ref()) {
-            fx.cancel.push(token.clone());
+            fx.cancel(token.clone());
             let own = self.more.as_ref().and_then(|more| more.grace);
             let grace = grace.or(own).unwrap_or(Task::DEFAULT_GRACE);
             fx.chores.force_after.push((key, grace));
@@ -209,14 +213,20 @@ impl Live {
         self.abort(fx);
         if self.slot == Slot::Queued {
             let start = self.more.as_mut().and_then(|more| more.start.take());
-            fx.drop.extend(start.map(Foreign::Start));
+            fx.drop_all(start.map(Foreign::Start));
         }
         self.external
     }
 
+    /// Returns whether it was stopped before its future could be attached, so that there was
+    /// nothing to abort yet.
+    pub(super) fn wants_handle(&self) -> bool {
+        self.stop.is_some() && self.abort.is_none() && !self.external && self.slot != Slot::Queued
+    }
+
     fn abort(&self, fx: &mut Effects) {
-        fx.abort.extend(self.abort.clone());
+        let first = self.abort.iter();
         let bound = self.more.iter().flat_map(|more| &more.bound);
-        fx.abort.extend(bound.cloned());
+        first.chain(bound).for_each(|handle| fx.abort(handle.clone()));
     }
 }

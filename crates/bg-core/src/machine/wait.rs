@@ -112,11 +112,11 @@ impl Machine {
     pub(crate) fn watch_wait(&mut self, wait: u64, waker: Waker, fx: &mut Effects) -> bool {
         match self.waits.get_mut(&wait) {
             Some(slot) if !slot.is_over() => {
-                fx.drop_wakers.extend(slot.waker.replace(waker));
+                fx.drop_waker(slot.waker.replace(waker));
                 false
             }
             _ => {
-                fx.drop_wakers.push(waker);
+                fx.drop_waker([waker]);
                 true
             }
         }
@@ -141,7 +141,7 @@ impl Machine {
         let slot = self.waits.remove(&wait)?;
         let over = slot.is_over();
         let pending = self.let_go(wait, &slot, |record| record.snapshot(now));
-        fx.drop_wakers.extend(slot.waker);
+        fx.drop_waker(slot.waker);
         Some(Seen { over, ended: slot.ended, pending })
     }
 
@@ -149,8 +149,8 @@ impl Machine {
     pub(crate) fn forget_wait(&mut self, wait: u64, fx: &mut Effects) {
         let Some(slot) = self.waits.remove(&wait) else { return };
         self.let_go(wait, &slot, |_| ());
-        fx.drop_wakers.extend(slot.waker);
-        fx.drop.extend(slot.ended.into_iter().map(Foreign::Finished));
+        fx.drop_waker(slot.waker);
+        fx.drop_all(slot.ended.into_iter().map(Foreign::Finished));
     }
 
     /// Has no record count for a wait any more, and tells what is to be known of those that live.
@@ -180,13 +180,13 @@ impl Machine {
             slot.succeeded |= finished.outcome.is_success();
             slot.ended.push(finished.clone());
             if slot.is_over() {
-                fx.wake.extend(slot.waker.take());
+                fx.wake(slot.waker.take());
             }
         }
     }
 
     pub(super) fn wake_all_waits(&mut self, fx: &mut Effects) {
-        fx.wake.extend(self.waits.values_mut().filter_map(|slot| slot.waker.take()));
+        fx.wake(self.waits.values_mut().filter_map(|slot| slot.waker.take()));
     }
 }
 
