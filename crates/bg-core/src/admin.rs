@@ -77,7 +77,7 @@ impl Admin {
         &self,
         root: u64,
         task: TaskId,
-        reason: impl Into<String>,
+        reason: impl Into<Arc<str>>,
     ) -> Option<CancelOutcome> {
         let reason = Reason::Requested(reason.into());
         let key = Key { root: RootId(root), number: task.number() };
@@ -92,7 +92,7 @@ impl Admin {
 
     /// Requests a stop of everything in all roots; returns how many of the roots' own tasks were
     /// not being stopped already.
-    pub fn cancel_all(&self, reason: impl Into<String>) -> usize {
+    pub fn cancel_all(&self, reason: impl Into<Arc<str>>) -> usize {
         let reason = Reason::Requested(reason.into());
         self.0.call(|machine, fx| machine.cancel_everything(&reason, fx)).unwrap_or(0)
     }

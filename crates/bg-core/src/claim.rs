@@ -96,7 +96,7 @@ impl Inbox {
 
     /// Claims and acknowledges, one outcome a step of the iterator; see [`Drain`].
     pub fn drain(&self) -> Drain {
-        Drain { inbox: self.clone(), taken: VecDeque::new(), yielded: Vec::new() }
+        Drain::new(self.clone())
     }
 }
 
@@ -191,35 +191,47 @@ impl Drop for Listener {
 
 /// Claims and acknowledges outcomes; see [`Inbox::drain`].
 ///
-/// It takes outcomes in batches and acknowledges those it has yielded when it goes on to the next
-/// batch or is dropped. What it has not yielded by then goes back to its place.
+/// The first outcome is acknowledged when it is yielded. After that it takes outcomes in batches
+/// and acknowledges those it has yielded when it goes on to the next batch or is dropped. What it
+/// has not yielded by then goes back to its place.
 #[derive(Debug)]
 #[must_use = "a drain takes nothing until it is iterated"]
 pub struct Drain {
     inbox: Inbox,
+    /// How many outcomes it takes next.
+    batch: usize,
     taken: VecDeque<Held>,
     yielded: Vec<Key>,
 }
 
 impl Drain {
-    /// How many outcomes are taken at once.
-    const BATCH: usize = 32;
+    /// Most outcomes that are taken at once.
+    const MAX_BATCH: usize = 32;
+
+    fn new(inbox: Inbox) -> Self {
+        Self { inbox, batch: 1, taken: VecDeque::new(), yielded: Vec::new() }
+    }
+
+    fn first(&mut self) -> Option<Arc<Finished>> {
+        let (cell, now) = (self.inbox.0.cell(), Instant::now());
+        self.batch = 2;
+        let first = cell.shared.call(|machine, fx| {
+            let now = machine.stamp(now);
+            machine.take_acked(cell.key, now, fx)
+        });
+        first.flatten()
+    }
 
     /// Acknowledges what was yielded, and takes the next batch.
     fn refill(&mut self) {
-        let cell = self.inbox.0.cell();
-        if self.yielded.is_empty() && cell.is_empty() {
-            return;
-        }
-        let (yielded, now) = (std::mem::take(&mut self.yielded), Instant::now());
-        let taken = cell.shared.call(|machine, fx| {
+        let (cell, now) = (self.inbox.0.cell(), Instant::now());
+        let (yielded, taken) = (&mut self.yielded, &mut self.taken);
+        cell.shared.call(|machine, fx| {
             let now = machine.stamp(now);
-            for key in yielded {
-                machine.ack(key, now, fx);
-            }
-            machine.take_some(cell.key, Self::BATCH, fx)
+            yielded.drain(..).for_each(|key| machine.ack(key, now, fx));
+            machine.take_some(cell.key, self.batch, taken, fx);
         });
-        self.taken = taken.unwrap_or_default();
+        self.batch = Self::MAX_BATCH.min(2 * self.batch);
     }
 }
 
@@ -227,6 +239,12 @@ impl Iterator for Drain {
     type Item = Arc<Finished>;
 
     fn next(&mut self) -> Option<Arc<Finished>> {
+        if self.taken.is_empty() && self.yielded.is_empty() && self.inbox.is_empty() {
+            return None;
+        }
+        if self.batch == 1 {
+            return self.first();
+        }
         if self.taken.is_empty() {
             self.refill();
         }

@@ -134,10 +134,12 @@ impl EventRing {
         waker
     }
 
+    #[inline]
     pub(crate) fn is_heard(&self) -> bool {
         !self.subscribers.is_empty()
     }
 
+    #[inline]
     pub(crate) fn publish(
         &mut self,
         root: RootId,
@@ -145,13 +147,16 @@ impl EventRing {
         fx: &mut Effects,
         what: impl FnOnce() -> EventKind,
     ) {
-        if !self.is_heard() {
-            return;
+        if self.is_heard() {
+            self.add(root, task, what(), fx);
         }
+    }
+
+    fn add(&mut self, root: RootId, task: TaskId, what: EventKind, fx: &mut Effects) {
         if self.ring.len() == self.cap {
             self.ring.pop_front();
         }
-        self.ring.push_back(Event { seq: self.next, root: root.0, task, what: what() });
+        self.ring.push_back(Event { seq: self.next, root: root.0, task, what });
         self.next += 1;
         fx.wake(self.subscribers.values_mut().filter_map(|s| s.waker.take()));
     }

@@ -89,6 +89,7 @@ mod view;
 mod wait;
 mod wakers;
 mod watch;
+mod words;
 
 // The owner, and the capabilities it hands out.
 pub use admin::{Admin, AdminTask, Stats};

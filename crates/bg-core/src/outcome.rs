@@ -118,7 +118,7 @@ pub struct Cancellation {
 #[non_exhaustive]
 pub enum Reason {
     /// Somebody asked for it, in these words.
-    Requested(String),
+    Requested(Arc<str>),
     /// The task that owns it ended.
     OwnerEnded,
     /// The scope or the registry was closed.
@@ -199,12 +199,12 @@ impl Finished {
 
     /// Returns the short name that the task was given.
     pub fn label(&self) -> &str {
-        self.text.label()
+        &self.text.label
     }
 
     /// Returns what it was asked to do.
     pub fn prompt(&self) -> &str {
-        self.text.prompt()
+        &self.text.prompt
     }
 
     /// Returns the terminal status.

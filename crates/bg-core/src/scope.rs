@@ -278,7 +278,7 @@ impl Scope {
     pub fn cancel(
         &self,
         task: impl Into<TaskRef>,
-        reason: impl Into<String>,
+        reason: impl Into<Arc<str>>,
     ) -> Result<CancelOutcome, TaskError> {
         let (task, reason) = (task.into(), Reason::Requested(reason.into()));
         let now = Instant::now();
@@ -293,7 +293,7 @@ impl Scope {
 
     /// Requests a stop of everything that runs in this scope; returns how many tasks of the scope
     /// were not being stopped already.
-    pub fn cancel_all(&self, reason: impl Into<String>) -> usize {
+    pub fn cancel_all(&self, reason: impl Into<Arc<str>>) -> usize {
         let reason = Reason::Requested(reason.into());
         self.0.shared.call(|machine, fx| machine.cancel_all(self.0.key, reason, fx)).unwrap_or(0)
     }

@@ -169,10 +169,12 @@ impl Shared {
             // Before the posts are taken: one that comes later is seen later.
             self.urgent.store(false, Ordering::Relaxed);
             self.posted.store(false, Ordering::Relaxed);
-            let posts = std::mem::take(&mut *self.posts.lock());
-            for post in posts {
+            let mut posts = std::mem::take(&mut machine.posts);
+            std::mem::swap(&mut *self.posts.lock(), &mut posts);
+            for post in posts.drain(..) {
                 post.apply(machine, fx);
             }
+            machine.posts = posts;
         }
     }
 

@@ -1,60 +1,24 @@
 //! What a caller says about a task when it starts one, and what a list shows of it.
 
-use std::fmt;
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::id::Kind;
 use crate::status::{Phase, Status};
-use crate::sync::Arc;
 use crate::text;
+use crate::words::Words;
 
-/// A label and a prompt, shared by everything that shows them.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// A label and a prompt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Text {
-    /// The label, then the prompt.
-    all: Arc<str>,
-    label_len: u16,
-}
-
-impl Text {
-    fn new(label: &str, prompt: &str) -> Self {
-        let cut;
-        let mut label = label;
-        if label.len() > Task::MAX_LABEL_BYTES {
-            cut = text::cut(label.to_owned(), Task::MAX_LABEL_BYTES);
-            label = &cut;
-        }
-        // A cut label with its mark has some 200 bytes.
-        let label_len = u16::try_from(label.len()).unwrap_or(0);
-        let all = match (label, prompt) {
-            (one, "") | ("", one) => Arc::from(one),
-            (label, prompt) => Arc::from([label, prompt].concat()),
-        };
-        Self { all, label_len }
-    }
-
-    pub(crate) fn label(&self) -> &str {
-        &self.all[..usize::from(self.label_len)]
-    }
-
-    pub(crate) fn prompt(&self) -> &str {
-        &self.all[usize::from(self.label_len)..]
-    }
-}
-
-impl fmt::Debug for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Text")
-            .field("label", &self.label())
-            .field("prompt", &self.prompt())
-            .finish()
-    }
+    pub(crate) label: Words,
+    pub(crate) prompt: Words,
 }
 
 /// Says what a task is: its kind, a label for humans, what it was asked, how it is stopped.
 ///
-/// The prompt is kept whole, however long it is: it is what the task works on. It is kept once,
-/// whoever lists it.
+/// The prompt is kept whole, however long it is: it is what the task works on. A long one is kept
+/// once, whoever lists it. Texts are static or owned: a `String` is kept as it is.
 ///
 /// # Examples
 ///
@@ -85,23 +49,37 @@ impl Task {
     pub const MAX_LABEL_BYTES: usize = 160;
 
     /// Describes a task of kind [`Kind::TASK`].
-    pub fn new(label: impl AsRef<str>, prompt: impl AsRef<str>) -> Self {
+    pub fn new(label: impl Into<Cow<'static, str>>, prompt: impl Into<Cow<'static, str>>) -> Self {
         Self::of_kind(Kind::TASK, label, prompt)
     }
 
     /// Describes a run of a sub-agent.
-    pub fn agent(label: impl AsRef<str>, prompt: impl AsRef<str>) -> Self {
+    pub fn agent(
+        label: impl Into<Cow<'static, str>>,
+        prompt: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::of_kind(Kind::AGENT, label, prompt)
     }
 
     /// Describes a child process by its command.
-    pub fn process(label: impl AsRef<str>, command: impl AsRef<str>) -> Self {
+    pub fn process(
+        label: impl Into<Cow<'static, str>>,
+        command: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::of_kind(Kind::PROCESS, label, command)
     }
 
     /// Describes a task of the given kind.
-    pub fn of_kind(kind: Kind, label: impl AsRef<str>, prompt: impl AsRef<str>) -> Self {
-        let text = Text::new(label.as_ref(), prompt.as_ref());
+    pub fn of_kind(
+        kind: Kind,
+        label: impl Into<Cow<'static, str>>,
+        prompt: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let mut label = label.into();
+        if label.len() > Self::MAX_LABEL_BYTES {
+            label = text::cut(label.into_owned(), Self::MAX_LABEL_BYTES).into();
+        }
+        let text = Text { label: label.into(), prompt: prompt.into().into() };
         Self { kind, text, grace: Self::DEFAULT_GRACE, deadline: None, foreground: false }
     }
 
@@ -134,12 +112,12 @@ impl Task {
 
     /// Returns the label as it is kept.
     pub fn label(&self) -> &str {
-        self.text.label()
+        &self.text.label
     }
 
     /// Returns the prompt.
     pub fn prompt(&self) -> &str {
-        self.text.prompt()
+        &self.text.prompt
     }
 }
 
@@ -169,11 +147,11 @@ pub struct Snapshot {
 impl Snapshot {
     /// Returns the short name that the task was given.
     pub fn label(&self) -> &str {
-        self.text.label()
+        &self.text.label
     }
 
     /// Returns what it was asked to do.
     pub fn prompt(&self) -> &str {
-        self.text.prompt()
+        &self.text.prompt
     }
 }

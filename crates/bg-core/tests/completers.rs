@@ -23,7 +23,7 @@ fn check_cancelled(root: &Scope, id: TaskId, reason: &Reason) {
 }
 
 fn stop() -> Reason {
-    Reason::Requested("stop".to_owned())
+    Reason::Requested("stop".into())
 }
 
 /// A task of tokio's that runs until it is aborted.

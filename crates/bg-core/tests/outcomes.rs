@@ -71,7 +71,7 @@ fn check_cancelled(outcome: &Outcome, reason: &Reason, error: Option<&str>) {
 }
 
 fn requested(words: &str) -> Reason {
-    Reason::Requested(words.to_owned())
+    Reason::Requested(words.into())
 }
 
 #[derive(Debug, thiserror::Error)]

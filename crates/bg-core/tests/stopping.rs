@@ -25,7 +25,7 @@ fn check_cancelled(finished: &Finished, reason: &Reason) {
 }
 
 fn requested(words: &str) -> Reason {
-    Reason::Requested(words.to_owned())
+    Reason::Requested(words.into())
 }
 
 /// Spawns a task that asks for its token and then does not heed it.

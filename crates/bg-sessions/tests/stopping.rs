@@ -39,7 +39,7 @@ async fn check_stop(turn: Turn, tools: Toolbox) {
     let Outcome::Cancelled(cancellation) = &finished.outcome else {
         panic!("{:?}", finished.outcome)
     };
-    assert_eq!(cancellation.reason, Reason::Requested("enough".to_owned()));
+    assert_eq!(cancellation.reason, Reason::Requested("enough".into()));
     let error = cancellation.error.as_ref().unwrap();
     assert_eq!(error.message, "stopped");
     let partial = error.partial.as_ref().unwrap();

@@ -24,7 +24,7 @@ fn finished(task: Task, result: Result<Output, Failure>, log: &[u8]) -> Arc<Fini
 
 fn agent(label: &str, text: &str) -> String {
     let text = Output::text(text);
-    format_outcome(&finished(Task::agent(label, "p"), Ok(text), b""))
+    format_outcome(&finished(Task::agent(label.to_owned(), "p"), Ok(text), b""))
 }
 
 fn process(log: &[u8], exit: Exit) -> String {
@@ -90,7 +90,7 @@ proptest! {
         prop_assert_eq!(body, (!output.is_empty()).then_some(output.as_str()));
 
         let partial = Failure::new(reason).with_partial(Output::text(output.as_str()));
-        let text = format_outcome(&finished(Task::agent(label.as_str(), "p"), Err(partial), b""));
+        let text = format_outcome(&finished(Task::agent(label.clone(), "p"), Err(partial), b""));
         let (header, body) = check(&text);
         prop_assert!(header.contains(": errored, \""));
         prop_assert_eq!(body, (!output.is_empty()).then_some(output.as_str()));
@@ -121,7 +121,7 @@ proptest! {
 fn a_header_is_one_line_of_bounded_length() {
     let foul = "\u{202E}\n]\u{7}~~~~".repeat(100_000);
     let failure = Failure::new(foul.as_str());
-    let text = format_outcome(&finished(Task::agent(foul.as_str(), "p"), Err(failure), b""));
+    let text = format_outcome(&finished(Task::agent(foul.to_owned(), "p"), Err(failure), b""));
     let (header, body) = check(&text);
     assert!(header.starts_with(r#"[background task agent:1 "\u{202e}\n]\u{7}~~~~"#), "{header}");
     assert!(header.ends_with(r#" more bytes)"]"#), "{header}");

@@ -38,10 +38,14 @@ impl Machine {
         }
         let id = root.next_id(task.kind()).ok_or(SpawnError::NumbersExhausted)?;
         let text = self.events.is_heard().then(|| task.text.clone());
-        let slot = root.take_slot(id.number(), task.foreground || external, &limits);
-        root.add(scope.owner, id, Live::new(task, external, slot), now);
+        let slot = if external {
+            Slot::Elsewhere
+        } else {
+            root.take_slot(id.number(), task.foreground, &limits)
+        };
+        root.add(scope.owner, id, Live::new(task, slot), now);
         let owner = root.records.get(scope.owner).map(|owner| owner.id);
-        let label = move || text.map_or_else(String::new, |text| text.label().to_owned());
+        let label = move || text.map_or_else(String::new, |text| text.label.to_string());
         self.publish(scope.root, id, fx, || EventKind::Spawned { label: label(), owner });
         Ok(Spawned { id, queued: slot == Slot::Queued })
     }
@@ -64,7 +68,7 @@ impl Machine {
     /// A task waits for its children: somebody else may run meanwhile.
     pub(super) fn lend_slot(&mut self, key: Key, fx: &mut Effects) {
         let Some((_, live)) = self.live_mut(key) else { return };
-        if live.slot == Slot::Free {
+        if matches!(live.slot, Slot::Free | Slot::Elsewhere) {
             return;
         }
         live.more().lent += 1;
@@ -93,7 +97,7 @@ impl Machine {
         match slot {
             Slot::Held => self.release_slot(root, fx),
             Slot::Queued => self.roots.get_mut(&root).into_iter().for_each(Root::leave_queue),
-            Slot::Free | Slot::Lent => {}
+            Slot::Free | Slot::Elsewhere | Slot::Lent => {}
         }
     }
 
@@ -220,7 +224,7 @@ fn exceeds(limit: LimitKind, count: u64, allowed: Option<u64>) -> Result<(), Spa
 }
 
 impl Live {
-    fn new(task: Task, external: bool, slot: Slot) -> Self {
+    fn new(task: Task, slot: Slot) -> Self {
         let more = (task.grace != Task::DEFAULT_GRACE || task.foreground).then(|| {
             Box::new(More {
                 grace: Some(task.grace),
@@ -236,7 +240,7 @@ impl Live {
             step: 0,
             started: false,
             forced: false,
-            external,
+            aborted: false,
             slot,
         }
     }

@@ -79,14 +79,27 @@ impl Machine {
         self.hold(scope.task(number), fx)
     }
 
+    /// Claims and acknowledges the oldest outcome of an inbox.
+    pub(crate) fn take_acked(
+        &mut self,
+        scope: ScopeKey,
+        now: Stamp,
+        fx: &mut Effects,
+    ) -> Option<Arc<Finished>> {
+        let held = self.take(scope, fx)?;
+        self.ack(held.key, now, fx);
+        Some(held.finished)
+    }
+
     /// Claims the oldest outcomes of an inbox.
     pub(crate) fn take_some(
         &mut self,
         scope: ScopeKey,
         max: usize,
+        taken: &mut VecDeque<Held>,
         fx: &mut Effects,
-    ) -> VecDeque<Held> {
-        std::iter::from_fn(|| self.take(scope, fx)).take(max).collect()
+    ) {
+        taken.extend(std::iter::from_fn(|| self.take(scope, fx)).take(max));
     }
 
     /// Claims the oldest outcome of an inbox or looks for one, or registers a listener.

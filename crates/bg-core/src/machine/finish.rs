@@ -47,8 +47,12 @@ impl Machine {
         self.publish(key.root, id, fx, || EventKind::Status(status));
         let discard = live.more.as_ref().is_some_and(|more| more.discard);
         self.deliver(key, discard, now, fx);
-        fx.drop_all(live.abort.take().map(Foreign::Handle));
-        fx.drop_all(live.more.take().map(Foreign::More));
+        if let Some(handle) = live.abort.take() {
+            fx.drop(Foreign::Handle(handle));
+        }
+        if let Some(more) = live.more.take() {
+            fx.drop(Foreign::More(more));
+        }
         self.release_root_if_over(key.root, fx);
     }
 
@@ -70,8 +74,8 @@ impl Machine {
         let Some(state) = root.scopes.get_mut(&scope.owner) else { return Vec::new() };
         state.wake_listeners(fx);
         let ready = state.clear_ready();
-        let released = ready.values().filter_map(|&number| root.unclaimed(number)).collect();
-        for number in ready.into_values() {
+        let released = ready.iter().filter_map(|&number| root.unclaimed(number)).collect();
+        for number in ready {
             self.retain(scope.task(number), now, fx);
         }
         if let Some(root) = self.roots.get_mut(&scope.root) {
@@ -174,7 +178,7 @@ impl Root {
 
 impl Live {
     fn fill(&mut self, finished: &mut Finished, swept: Option<Arc<Reason>>, fx: &mut Effects) {
-        finished.text = self.text.clone();
+        finished.text = std::mem::take(&mut self.text);
         finished.steps = self.step;
         if let Some(reason) = self.stop.clone().or(swept) {
             finished.outcome.stopped(&reason);

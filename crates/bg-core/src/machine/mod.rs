@@ -65,6 +65,7 @@ use crate::events::{EventKind, EventRing};
 use crate::id::{Kind, TaskId, TaskRef};
 use crate::limits::{Limits, Retention};
 use crate::parent::ParentWatch;
+use crate::shared::Post;
 
 /// The number of a root, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,6 +132,8 @@ pub(crate) struct Machine {
     unattached: usize,
     /// Live records that somebody has asked to watch.
     watched: usize,
+    /// An empty list, kept for its memory: the shell fills it with what was posted.
+    pub(crate) posts: Vec<Post>,
 }
 
 struct Root {
@@ -166,6 +169,7 @@ impl Machine {
             superseded: 0,
             unattached: 0,
             watched: 0,
+            posts: Vec::new(),
         }
     }
 

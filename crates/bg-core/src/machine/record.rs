@@ -44,16 +44,18 @@ pub(crate) struct Live {
     pub(super) started: bool,
     /// The grace is over.
     pub(super) forced: bool,
-    /// The work is done elsewhere, by the holder of a completer.
-    pub(super) external: bool,
+    /// The abort handle was used.
+    pub(super) aborted: bool,
     pub(super) slot: Slot,
 }
 
 /// Whether a task counts among those that run at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slot {
-    /// It is not counted: there is no limit, or it is a foreground task or done elsewhere.
+    /// It is not counted: there is no limit, or it is a foreground task.
     Free,
+    /// It is not counted: the work is done elsewhere, by the holder of a completer.
+    Elsewhere,
     /// It waits for a slot.
     Queued,
     Held,

@@ -24,9 +24,9 @@ impl Machine {
         let Some((_, live)) = self.live_mut(key) else { return fx.abort(handle) };
         let wanted = usize::from(live.wants_handle());
         if live.forced || (live.stop.is_some() && !live.has_token()) {
-            fx.abort(handle.clone());
-        }
-        if live.abort.is_none() {
+            live.aborted = true;
+            fx.abort(handle);
+        } else if live.abort.is_none() {
             live.abort = Some(handle);
         } else {
             live.more().bound.push(handle);

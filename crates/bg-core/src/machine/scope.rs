@@ -1,6 +1,6 @@
 //! The state of a scope: its members in order, its inbox, who listens, what is being stopped.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -20,8 +20,9 @@ pub(super) struct ScopeState {
     pub(super) unstopped: usize,
     /// How deep its members are below the root: 1 for the root's own.
     pub(super) depth: u32,
-    /// Completion number to task: what is claimable.
-    pub(super) ready: BTreeMap<u64, u64>,
+    /// What is claimable: completion number and task, by the former. Nearly everything is added
+    /// at the end and taken from the front.
+    pub(super) ready: VecDeque<(u64, u64)>,
     gauge: Option<Gauge>,
     pub(super) listeners: BTreeMap<u64, Waker>,
     pub(super) next_listener: u64,
@@ -122,26 +123,35 @@ impl ScopeState {
     }
 
     pub(super) fn put_ready(&mut self, seq: u64, number: u64, fx: &mut Effects) {
-        self.ready.insert(seq, number);
+        if self.ready.back().is_none_or(|&(last, _)| last < seq) {
+            self.ready.push_back((seq, number));
+        } else {
+            let at = self.ready.partition_point(|&(other, _)| other < seq);
+            self.ready.insert(at, (seq, number));
+        }
         self.measure();
-        self.wake_listeners(fx);
+        if !self.listeners.is_empty() {
+            self.wake_listeners(fx);
+        }
     }
 
     pub(super) fn take_ready(&mut self) -> Option<u64> {
-        let (_, number) = self.ready.pop_first()?;
+        let (_, number) = self.ready.pop_front()?;
         self.measure();
         Some(number)
     }
 
     pub(super) fn remove_ready(&mut self, seq: u64) {
-        self.ready.remove(&seq);
-        self.measure();
+        if let Ok(at) = self.ready.binary_search_by_key(&seq, |&(seq, _)| seq) {
+            self.ready.remove(at);
+            self.measure();
+        }
     }
 
-    pub(super) fn clear_ready(&mut self) -> BTreeMap<u64, u64> {
+    pub(super) fn clear_ready(&mut self) -> Vec<u64> {
         let ready = std::mem::take(&mut self.ready);
         self.measure();
-        ready
+        ready.into_iter().map(|(_, number)| number).collect()
     }
 
     pub(super) fn gauge(&mut self) -> Gauge {

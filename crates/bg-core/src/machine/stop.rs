@@ -165,7 +165,7 @@ impl Machine {
         let Some((id, live)) = self.live_mut(key) else { return };
         live.forced = true;
         live.abort(fx);
-        if live.external {
+        if live.slot == Slot::Elsewhere {
             self.finish_aborted(key, id, now, fx);
         }
     }
@@ -215,18 +215,25 @@ impl Live {
             let start = self.more.as_mut().and_then(|more| more.start.take());
             fx.drop_all(start.map(Foreign::Start));
         }
-        self.external
+        self.slot == Slot::Elsewhere
     }
 
     /// Returns whether it was stopped before its future could be attached, so that there was
     /// nothing to abort yet.
     pub(super) fn wants_handle(&self) -> bool {
-        self.stop.is_some() && self.abort.is_none() && !self.external && self.slot != Slot::Queued
+        self.stop.is_some()
+            && self.abort.is_none()
+            && !self.aborted
+            && !matches!(self.slot, Slot::Elsewhere | Slot::Queued)
     }
 
-    fn abort(&self, fx: &mut Effects) {
-        let first = self.abort.iter();
-        let bound = self.more.iter().flat_map(|more| &more.bound);
-        first.chain(bound).for_each(|handle| fx.abort(handle.clone()));
+    fn abort(&mut self, fx: &mut Effects) {
+        if let Some(handle) = self.abort.take() {
+            self.aborted = true;
+            fx.abort(handle);
+        }
+        for handle in self.more.iter_mut().flat_map(|more| more.bound.drain(..)) {
+            fx.abort(handle);
+        }
     }
 }

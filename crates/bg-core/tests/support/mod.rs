@@ -19,7 +19,7 @@ pub(crate) const HANG: Duration = Duration::from_secs(5);
 /// Registers a task, to be ended through its completer.
 #[track_caller]
 pub(crate) fn register(scope: &Scope, label: &str) -> (TaskId, Completer) {
-    scope.register(Task::new(label, "")).unwrap()
+    scope.register(Task::new(label.to_owned(), "")).unwrap()
 }
 
 /// Registers a task and completes it at once.

@@ -48,7 +48,7 @@ impl Caller {
     /// Registers an agent, to be ended through its completer.
     #[track_caller]
     pub(crate) fn agent(&self, label: &str, prompt: &str) -> (TaskId, Completer) {
-        self.root.register(Task::agent(label, prompt)).unwrap()
+        self.root.register(Task::agent(label.to_owned(), prompt.to_owned())).unwrap()
     }
 
     /// Registers an agent that has completed.

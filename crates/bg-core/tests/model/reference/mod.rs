@@ -135,7 +135,9 @@ pub(crate) enum Stopped {
 impl Why {
     pub(crate) fn matches(self, reason: &Reason) -> bool {
         match self {
-            Self::Requested(words) => matches!(reason, Reason::Requested(said) if said == words),
+            Self::Requested(words) => {
+                matches!(reason, Reason::Requested(said) if **said == *words)
+            }
             Self::OwnerEnded => *reason == Reason::OwnerEnded,
             Self::CompleterDropped => *reason == Reason::CompleterDropped,
         }

@@ -1,0 +1,54 @@
+//! Stands in for the peers where they are not compiled in: there are none.
+
+use std::sync::atomic::AtomicUsize;
+
+use crate::bench::Bench;
+use crate::sides::Peer;
+use crate::workloads::retain::Load;
+
+pub(crate) fn spawn_drain(_: &Bench, _n: usize) -> Option<Peer<'_, 1>> {
+    None
+}
+
+pub(crate) fn drain_one(_: &Bench, _n: usize) -> Option<Peer<'_, 1>> {
+    None
+}
+
+pub(crate) fn drain_idle(_: &Bench, _n: usize) -> Option<Peer<'_, 1>> {
+    None
+}
+
+pub(crate) fn list_scope(_: &Bench, _n: usize) -> Option<Peer<'_, 1>> {
+    None
+}
+
+pub(crate) fn wait_one_by_one(_: &Bench) -> Option<Peer<'_, 2>> {
+    None
+}
+
+pub(crate) fn wait_singly(_: &Bench) -> Option<Peer<'_, 1>> {
+    None
+}
+
+pub(crate) fn wait_burst(_: &Bench) -> Option<Peer<'_, 1>> {
+    None
+}
+
+pub(crate) fn cancel_all(_: &Bench, _n: usize) -> Option<Peer<'_, 2>> {
+    None
+}
+
+pub(crate) fn memory() -> Option<Peer<'static, 1>> {
+    None
+}
+
+/// Never asked for: nobody measures a peer that is not there.
+pub(crate) fn pending(_count: usize, _polled: &'static AtomicUsize) {}
+
+pub(crate) fn retain(_: &Bench, _load: Load) -> Option<Peer<'_, 1>> {
+    None
+}
+
+pub(crate) fn truncate<'a>(_: &'a Bench, _text: &str) -> Option<Peer<'a, 1>> {
+    None
+}
