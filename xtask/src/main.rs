@@ -9,12 +9,18 @@ use std::process::ExitCode;
 
 use crate::repo::{Repo, Result};
 
+mod bench;
 mod ci;
 mod clippy;
 mod doc;
 mod fmt;
 mod layers;
+mod loom;
+mod models;
+mod planted;
+mod prop;
 mod repo;
+mod shuttle;
 mod test;
 mod tidy;
 
@@ -23,11 +29,19 @@ usage: cargo xtask <command>
 
   fmt           check the formatting
   clippy        lint every target, warnings are errors
-  test [ARGS]   run all tests, then the doctests; ARGS go to the test runner
+  test [ARGS]   run the three below, all tests and the doctests; with ARGS, which go to the test
+                runner, the tests and the doctests alone
+  prop, shuttle [--seed N] [--count N]
+                random operations against a reference; random orders of many threads
+  loom          every order of the locks for a few threads
   doc           build the documentation, warnings are errors
   layers        check which crate depends on which
   tidy          check the text of sources and documents
   ci            all of the above, in this order, up to the first failure
+  planted [NAME]
+                put bugs into bg-core on purpose and show that its tests find them
+  bench [FILTER] [--quick] [--peers]
+                measure against the limits, and the peers; one JSON line each
 ";
 
 fn main() -> ExitCode {
@@ -52,6 +66,12 @@ fn dispatch(args: &[String]) -> Result {
             Ok(())
         }
         ("test", runner_args) => test::run(&Repo::open()?, runner_args),
+        ("bench", bench_args) => bench::run(&Repo::open()?, bench_args),
+        ("loom", []) => loom::run(&Repo::open()?),
+        ("shuttle", args) => shuttle::run(&Repo::open()?, args),
+        ("prop", args) => prop::run(&Repo::open()?, args),
+        ("planted", []) => planted::run(&Repo::open()?, None),
+        ("planted", [name]) => planted::run(&Repo::open()?, Some(name)),
         ("ci", []) => ci::run(&Repo::open()?),
         (name, []) => step(name),
         (name, [extra, ..]) => Err(format!("`{name}` takes no argument `{extra}`\n{USAGE}").into()),

@@ -22,7 +22,11 @@ pub(crate) struct Repo {
 impl Repo {
     pub(crate) fn open() -> Result<Self> {
         let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = manifest_dir.parent().ok_or("xtask has no parent folder")?;
+        Self::at(manifest_dir.parent().ok_or("xtask has no parent folder")?)
+    }
+
+    /// A copy of the repository in another folder.
+    pub(crate) fn at(root: &Path) -> Result<Self> {
         let shell = Shell::new()?;
         shell.change_dir(root);
         Ok(Self {
@@ -35,6 +39,14 @@ impl Repo {
     /// A cargo call at the root; `line` is split at spaces.
     pub(crate) fn cargo(&self, line: &str) -> Cmd<'_> {
         self.shell.cmd(&self.cargo).args(line.split(' '))
+    }
+
+    /// The files that git knows or would know, those that were changed as they are now.
+    pub(crate) fn files(&self) -> Result<Vec<String>> {
+        let git = self.shell.cmd("git").args("ls-files -co --exclude-standard".split(' '));
+        let listed = git.quiet().read()?;
+        let there = |path: &&str| self.root.join(path).is_file();
+        Ok(listed.lines().filter(there).map(str::to_owned).collect())
     }
 
     pub(crate) fn root(&self) -> &Path {

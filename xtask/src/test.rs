@@ -1,16 +1,21 @@
 //! `cargo xtask test [ARGS...]`: all tests, then the doctests, which nextest does not run.
 //!
+//! - Without ARGS the models come first: the random driver, loom, shuttle, each with its figure.
 //! - The doctests run even when a test failed: one run tells everything.
 //! - Red when either part is red.
 //! - When all is green the last lines are the runners' own summaries.
 
 use crate::repo::{Repo, Result};
+use crate::{loom, prop, shuttle};
 
 const NEXTEST: &str = "nextest run --workspace --all-features";
 const CARGO_TEST: &str = "test --workspace --all-features --all-targets";
 const DOCTESTS: &str = "test --workspace --all-features --doc";
 
 pub(crate) fn run(repo: &Repo, args: &[String]) -> Result {
+    if args.is_empty() {
+        models(repo)?;
+    }
     let (runner, line) = runner(repo);
     println!("tests run under {runner}");
     let tests = repo.cargo(line).args(args).run();
@@ -23,6 +28,13 @@ pub(crate) fn run(repo: &Repo, args: &[String]) -> Result {
             Err(format!("the tests failed under {runner}, the doctests too").into())
         }
     }
+}
+
+/// What is not about one test but about volume.
+fn models(repo: &Repo) -> Result {
+    prop::run(repo, &[])?;
+    loom::run(repo)?;
+    shuttle::run(repo, &[])
 }
 
 fn runner(repo: &Repo) -> (&'static str, &'static str) {

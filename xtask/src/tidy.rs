@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::planted;
 use crate::repo::{Repo, Result, conclude};
 
 mod rules;
@@ -28,6 +29,7 @@ pub(crate) fn run(repo: &Repo) -> Result {
     for path in NAMING_TESTS {
         findings.extend(document(repo, path));
     }
+    findings.extend(planted::findings(|path| repo.read(path)));
     conclude("tidy", &format!("{} files", sources.len()), &findings)
 }
 

@@ -56,6 +56,11 @@ impl Bench {
         self.runtime.block_on(self.runtime.spawn(future)).expect("a benchmark does not panic")
     }
 
+    /// Drives a future on the thread of the caller, beside the workers that run its tasks.
+    pub(crate) fn beside_workers<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
     /// Runs the sides in turn and prints a line for each figure.
     pub(crate) fn compare<const K: usize>(
         &self,

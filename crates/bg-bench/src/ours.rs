@@ -49,7 +49,7 @@ impl Host {
     /// runs.
     pub(crate) fn spawn_pending(&self, count: usize, polled: &'static AtomicUsize) {
         for _ in 0..count {
-            let task = Task::new(LABEL, PROMPT);
+            let task = Task::new(LABEL, PROMPT.to_owned());
             let spawned = self.root.spawn(task, move |cx| async move {
                 polled.fetch_add(1, Ordering::Release);
                 pending::<()>().await;
@@ -155,7 +155,7 @@ impl Caller {
 }
 
 fn task() -> Task {
-    Task::new(LABEL, PROMPT)
+    Task::new(LABEL, PROMPT.to_owned())
 }
 
 /// Cuts a text to a size at the border of a grapheme.

@@ -263,8 +263,12 @@ impl Drop for Drain {
         let (yielded, taken) = (&self.yielded, &self.taken);
         self.inbox.0.cell().shared.call(|machine, fx| {
             let now = machine.stamp(now);
-            yielded.iter().for_each(|&key| machine.ack(key, now, fx));
-            taken.iter().for_each(|held| machine.give_back(held.key, now, fx));
+            for &key in yielded {
+                machine.ack(key, now, fx);
+            }
+            for held in taken {
+                machine.give_back(held.key, now, fx);
+            }
         });
     }
 }

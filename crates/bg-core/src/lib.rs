@@ -11,6 +11,8 @@
 //!   gives its outcome back in its place.
 //! - Status and outcome change together: whoever sees a terminal status can have the outcome.
 //! - Nothing of a user's runs under the registry's lock.
+//! - What is bounded is counted, and what is undelivered is not dropped: past its limit, spawning is
+//!   refused.
 //! - Another root's task is indistinguishable from one that never existed.
 //!
 //! # What it does not
@@ -18,6 +20,16 @@
 //! - A future in a busy loop cannot be stopped, only reported ([`CloseReport::unresponsive`]).
 //! - Nothing survives the host process: the registry lives in memory.
 //! - With `panic = "abort"` a panic is the end of the host, not an outcome.
+//!
+//! # Compared with
+//!
+//! - [`tokio::task::JoinSet`] and `tokio_util::task::JoinMap` hand each result to whoever polls
+//!   them, and abort everything when they are dropped. A registry keeps an outcome until it is
+//!   acknowledged, shows it to any number of waiters, and gives ids that stay readable.
+//! - `tokio_util::task::TaskTracker` tells when all tasks have ended, and nothing of how. Use it
+//!   where there is nothing to deliver: a registry keeps a record for each task.
+//! - [`tokio_util::sync::CancellationToken`] asks. A stop here asks, waits for a grace, then
+//!   aborts, reaches everything below, and says what would not end.
 //!
 //! # Example
 //!
@@ -34,7 +46,7 @@
 //!     let child = cx.scope().spawn(Task::new("count", "lines"), |_| async {
 //!         Ok(Output::text("42"))
 //!     })?;
-//!     let lines = cx.scope().wait([child]).await?;
+//!     let lines = cx.wait([child]).await?;
 //!     let text = lines.ended[0].outcome.output().map(|output| output.text.clone());
 //!     Ok(Output::text(format!("{} lines", text.unwrap_or_default())))
 //! })?;
@@ -45,17 +57,23 @@
 //! # }
 //! ```
 //!
+//! Three whole hosts are in `examples/`: one that drains before each turn, one that is woken while
+//! it is idle, and one that acknowledges only what a turn has committed.
+//!
 //! # Theory of operation
 //!
 //! A plain machine (`machine/`) holds every record. It takes the time as an argument and writes
 //! what a change leads to (wakers, aborts, tokens, drops) into a list of effects. A thin shell
 //! (`shared.rs`) puts it behind one lock and runs the effects after the lock is released. Every
-//! other handle is a key into the machine and a weak reference to the shell.
+//! other handle is a key into the machine; dropping the [`Registry`] takes everything out of it.
 //!
 //! A spawned future is wrapped so that its destructor runs first and its outcome is recorded
 //! second, under `catch_unwind` throughout. An ended record sits in its scope's inbox until it is
 //! claimed, is held by one claim until it is acknowledged, and is then kept for reading until
-//! newer ones push it out.
+//! newer ones push it out or it is too old.
+//!
+//! What a task reports of itself does not wait for the lock: it is left beside it, and applied by
+//! whoever takes it next.
 
 mod admin;
 mod claim;

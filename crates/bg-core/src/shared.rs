@@ -186,7 +186,9 @@ impl Shared {
             machine.close_registry(now, fx);
         });
         let chores = std::mem::take(&mut self.chores.lock().start);
-        chores.into_iter().for_each(|(_, start)| shielded(|| drop(start)));
+        for (_, start) in chores {
+            shielded(|| drop(start));
+        }
         let runtime = self.runtime.lock().take();
         shielded(|| drop(runtime));
     }

@@ -120,12 +120,11 @@ impl Watch {
     /// Returns what was seen once the wait is over; `None` when the registry is gone.
     fn poll(&mut self, waker: Waker) -> Poll<Option<Seen>> {
         let now = Instant::now();
-        self.shared
-            .call(|machine, fx| {
-                let now = machine.stamp(now);
-                machine.poll_wait(self.wait, waker, now, fx)
-            })
-            .unwrap_or(Poll::Ready(None))
+        let seen = self.shared.call(|machine, fx| {
+            let now = machine.stamp(now);
+            machine.poll_wait(self.wait, waker, now, fx)
+        });
+        seen.unwrap_or(Poll::Ready(None))
     }
 
     /// Ends the wait, over or not; `None` when the registry is gone.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
-use bg_core::{Claim, ClaimError, Finished, Outcome, Output, Registry, Scope, TaskError, TaskId};
+use bg_core::TaskId;
+use bg_core::{Claim, ClaimError, Finished, Outcome, Output, Registry, Scope, Task, TaskError};
 use support::{Flag, drained, ended, ended_many, numbers, poll, poll_with, register};
 
 mod support;
@@ -239,7 +240,7 @@ fn every_one_of_many_listeners_gets_one() {
 fn a_listener_that_is_dropped_at_any_moment_loses_nothing() {
     let registry = Registry::new();
     let root = registry.root_scope();
-    for polls in 0..4 {
+    for polls in 0..=64 {
         let (_, completer) = register(&root, "one");
         let mut next = root.inbox().next();
         (0..polls).for_each(|_| assert!(poll(&mut next).is_pending()));
@@ -252,6 +253,74 @@ fn a_listener_that_is_dropped_at_any_moment_loses_nothing() {
         assert!(other.is_set());
         drop(second);
         assert_eq!(drained(&root).len(), 1);
+    }
+}
+
+#[test]
+fn a_listener_that_only_looks_may_be_dropped_at_any_moment_and_takes_nothing() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    for polls in 0..=64 {
+        let (_, completer) = register(&root, "one");
+        let woken = Arc::new(Flag::default());
+        let mut looks = root.inbox().ready();
+        let mut others = [root.inbox().ready(), root.inbox().ready()];
+        for _ in 0..polls {
+            assert!(poll_with(&mut looks, &Waker::from(woken.clone())).is_pending());
+        }
+        for other in &mut others {
+            assert!(poll(other).is_pending());
+        }
+        completer.complete(Ok(Output::default()));
+        assert_eq!(woken.is_set(), polls > 0);
+        drop(looks);
+        assert_eq!(Arc::strong_count(&woken), 1, "a waker was left behind");
+        for other in &mut others {
+            assert_eq!(poll(other), Poll::Ready(true));
+        }
+        assert_eq!(drained(&root).len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_leaves_its_foreground_task_at_any_poll_leaves_nothing_behind() {
+    for polls in 0..=64 {
+        for ends_first in [false, true] {
+            let registry = Registry::new();
+            let root = registry.root_scope();
+            let (id, completer) = root.register(Task::new("call", "").foreground()).unwrap();
+            let mut call = root.foreground(id).unwrap();
+            (0..polls).for_each(|_| assert!(poll(&mut call).is_pending()));
+            if ends_first {
+                completer.complete(Ok(Output::text("call")));
+            }
+            drop(call);
+            assert_eq!(drained(&root), [0; 0], "nobody waits for it");
+            let stats = registry.admin().stats();
+            assert_eq!((stats.live, stats.undelivered, stats.kept), (0, 0, 1));
+            assert_eq!(root.outcome(id).unwrap().outcome.is_success(), ends_first);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreground_task_that_is_polled_by_reference_at_any_poll_delivers_its_outcome() {
+    for polls in 0..=64 {
+        let registry = Registry::new();
+        let root = registry.root_scope();
+        let (id, completer) = root.register(Task::new("call", "").foreground()).unwrap();
+        let mut call = root.foreground(id).unwrap();
+        for _ in 0..polls {
+            let mut arm = &mut call;
+            assert!(poll(&mut arm).is_pending());
+        }
+        completer.complete(Ok(Output::text("call")));
+        let Poll::Ready(Ok(claim)) = poll(&mut call) else { panic!("nothing came") };
+        drop(call);
+        check_text(&claim, "call");
+        // The caller could not use it: it goes to the inbox.
+        drop(claim);
+        assert_eq!(drained(&root), [id.number()]);
     }
 }
 

@@ -6,9 +6,10 @@ use std::future::pending;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use bg_core::{Event, EventKind, Events, Lagged, Output, Registry, Status, Task, TaskContext};
+use bg_core::TaskContext;
+use bg_core::{Event, EventKind, Events, Lagged, Output, Phase, Registry, Status, Stream, Task};
 use serde_json::{Value, json};
-use support::{Flag, drained, ended, poll, poll_with, register, started};
+use support::{Flag, bounded, drained, ended, poll, poll_with, register, started};
 
 mod support;
 
@@ -236,4 +237,172 @@ fn a_subscription_ends_with_the_registry() {
     drop(registry);
     assert!(woken.is_set());
     assert_eq!(poll(&mut waiting), Poll::Ready(None));
+}
+
+#[test]
+fn growth_of_output_is_told_first_and_then_once_in_a_while() {
+    for (size, writes) in [(1, 100_000), (1_000, 100), (4_096, 25), (50_000, 3), (0, 9)] {
+        let registry = Registry::new();
+        let root = registry.root_scope();
+        let (_, completer) = register(&root, "writes");
+        let mut events = registry.events();
+        let log = completer.context().log();
+        let (mut total, mut told) = (0, Vec::new());
+        let mut expected: Vec<u64> = Vec::new();
+        for n in 0..writes {
+            let stream = if n % 2 == 0 { Stream::Stdout } else { Stream::Stderr };
+            log.write(stream, &vec![b'x'; size]);
+            total += size as u64;
+            if total > 0 && expected.last().is_none_or(|last| total - last >= 4_096) {
+                expected.push(total);
+            }
+            told.extend(read(&mut events));
+        }
+        let totals: Vec<u64> = told.iter().map(grown).collect();
+        assert_eq!(totals, expected);
+        assert!(totals.len() <= 2 + writes * size / 4_096);
+    }
+}
+
+/// The total of an event that tells of growth.
+#[track_caller]
+fn grown(event: &Event) -> u64 {
+    match event.what {
+        EventKind::OutputGrew { total } => total,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nothing_is_told_of_a_task_that_has_ended() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let (_, completer) = register(&root, "over");
+    let (context, log) = (completer.context().clone(), completer.context().log());
+    let mut events = registry.events();
+    completer.complete(Ok(Output::default()));
+    assert_eq!(words(&read(&mut events)), ["1 status =completed"]);
+    log.write(Stream::Stdout, &[0; 9_000]);
+    context.log().write(Stream::Stdout, &[0; 9_000]);
+    context.step(1);
+    context.phase(Phase::WaitingForInput);
+    context.trace("late");
+    assert!(read(&mut events).is_empty());
+}
+
+#[test]
+fn no_growth_is_told_after_the_end_in_a_race_with_it() {
+    bounded("a race with the end", || {
+        for _ in 0..50 {
+            let registry = Registry::builder().events_kept(100_000).build();
+            let root = registry.root_scope();
+            let (_, completer) = register(&root, "writes");
+            let mut events = registry.events();
+            let log = completer.context().log();
+            std::thread::scope(|threads| {
+                for _ in 0..2 {
+                    threads.spawn(|| (0..50).for_each(|_| log.write(Stream::Stdout, &[0; 5_000])));
+                }
+                completer.complete(Ok(Output::default()));
+            });
+            let told = read(&mut events);
+            let end = told.iter().position(|e| e.what == EventKind::Status(Status::Completed));
+            assert_eq!(end, Some(told.len() - 1), "{:?}", words(&told));
+        }
+    });
+}
+
+#[test]
+fn an_outcome_that_is_let_go_is_told_once() {
+    let registry = Registry::builder().finished_kept(2).build();
+    let root = registry.root_scope();
+    let mut events = registry.events();
+    let ids: Vec<_> = (0..5).map(|_| ended(&root, "")).collect();
+    for &id in &ids {
+        root.claim(id).unwrap().ack();
+    }
+    let gone = |told: &[Event]| -> Vec<u64> {
+        let gone = told.iter().filter(|event| event.what == EventKind::Evicted);
+        gone.map(|event| event.task.number()).collect()
+    };
+    assert_eq!(gone(&read(&mut events)), [1, 2, 3]);
+    for &id in &ids[..3] {
+        assert!(root.inspect(id).is_err());
+    }
+    assert!(read(&mut events).is_empty());
+    assert!(root.inspect(ids[4]).is_ok());
+}
+
+#[test]
+fn a_change_of_phase_is_told_and_a_repetition_is_not() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let (_, completer) = register(&root, "");
+    let mut events = registry.events();
+    let context = completer.context();
+    for phase in [Phase::Working, Phase::WaitingForModel, Phase::WaitingForModel, Phase::Working] {
+        context.phase(phase);
+    }
+    assert_eq!(
+        json(&read(&mut events)),
+        [
+            json!({"seq": 0, "root": 1, "task": "task:1", "event": "phase", "phase": "waiting_for_model"}),
+            json!({"seq": 1, "root": 1, "task": "task:1", "event": "phase", "phase": "working"}),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_becomes_of_a_foreground_task_and_of_a_late_claim_is_told() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let mut events = registry.events();
+    let (call, completer) = root.register(Task::new("call", "").foreground()).unwrap();
+    let child = ended(&completer.context().scope(), "child");
+    let held = completer.context().scope().claim(child).unwrap();
+    read(&mut events);
+    assert_eq!((root.detach(call), root.detach(call)), (Ok(true), Ok(false)));
+    assert_eq!(words(&read(&mut events)), ["1 detached"]);
+    completer.complete(Ok(Output::default()));
+    drop(held);
+    assert_eq!(words(&read(&mut events)), ["1 status =completed", "2 released"]);
+    let (_, writes) = register(&root, "");
+    writes.context().log().write(Stream::Stdout, b"abc");
+    assert_eq!(json(&read(&mut events))[1]["total"], json!(3));
+}
+
+#[test]
+fn what_a_reader_saw_and_what_it_missed_make_up_everything_that_two_threads_told() {
+    bounded("a slow reader", || {
+        const EACH: u32 = 2_000;
+        let registry = Registry::builder().events_kept(50).build();
+        let root = registry.root_scope();
+        let tasks = [register(&root, "").1, register(&root, "").1];
+        let mut events = registry.events();
+        let (mut seen, mut missed) = (0_u64, 0);
+        let mut read_some = || {
+            while let Poll::Ready(Some(read)) = next(&mut events) {
+                match read {
+                    Ok(event) => {
+                        assert_eq!(event.seq, seen + missed, "a gap that was not told");
+                        seen += 1;
+                    }
+                    Err(Lagged(more)) => {
+                        assert!(more > 0);
+                        missed += more;
+                    }
+                }
+            }
+            seen + missed
+        };
+        std::thread::scope(|threads| {
+            for task in &tasks {
+                threads.spawn(|| (1..=EACH).for_each(|step| task.context().step(step)));
+            }
+            while read_some() < u64::from(EACH) {
+                std::thread::yield_now();
+            }
+        });
+        assert_eq!(read_some(), 2 * u64::from(EACH));
+    });
 }

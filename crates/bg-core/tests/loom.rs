@@ -132,7 +132,7 @@ fn a_listener_is_woken_although_somebody_else_drains() {
 
 #[test]
 fn what_is_given_back_reaches_whoever_listens() {
-    check("giver, taker, listener", None, || {
+    check("giver, taker, listener", Some(4), || {
         let registry = Registry::new();
         let root = registry.root_scope();
         let (id, completer) = register(&root);
@@ -230,7 +230,10 @@ fn a_child_is_delivered_or_listed_when_its_owner_ends() {
         let listed = root.claim(owner_id).unwrap().ack().unclaimed.clone();
         match (below.outcome(id).unwrap().status(), listed.as_slice()) {
             (Status::Completed, [listed]) => assert!(taken.is_err() && listed.id == id),
-            (Status::Completed, []) => assert_eq!(taken.unwrap(), Status::Completed),
+            // Claimed, or it ended after its owner, before the stop had reached it.
+            (Status::Completed, []) => {
+                assert_ne!(taken.unwrap_or(Status::Completed), Status::Cancelled);
+            }
             (Status::Cancelled, []) => assert!(taken.is_err()),
             other => panic!("{other:?}"),
         }

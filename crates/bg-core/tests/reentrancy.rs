@@ -4,123 +4,18 @@
 
 use std::future::{pending, poll_fn, ready};
 use std::sync::{Arc, Mutex};
-use std::task::{Poll, Wake, Waker};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use bg_core::{Output, Registry, Scope, Task, TaskContext, TaskResult};
-use support::{Flag, OnDrop, bounded, ended, poll, poll_with, register, started};
-use tokio::runtime::{Builder, Runtime};
+use bg_core::{Limits, Output, Registry, Task};
+use support::{OnDrop, ended, poll, poll_with, register, started};
+use tokio::runtime::Builder;
+use tokio_util::sync::CancellationToken;
+use world::{OnWake, check};
 
 mod support;
-
-/// Makes every call there is, from wherever it is called.
-fn call_everything(registry: &Registry, root: &Scope) {
-    let body = |_| ready(Ok(Output::default()));
-    let spawned = root.spawn(Task::new("spawned", ""), body).unwrap();
-    let (id, completer) = register(root, "registered");
-    let context = completer.context();
-    context.step(1);
-    context.trace("line");
-    context.log().write(bg_core::Stream::Stdout, b"bytes");
-    let mut wait = root.wait([id]).timeout(Duration::from_secs(1));
-    let _ = poll(&mut wait);
-    let _ = poll(&mut root.inbox().next());
-    let mut events = registry.events();
-    let _ = poll(&mut Box::pin(events.next()));
-    let _ = (root.snapshot(), root.inspect(id), root.log(id), root.resolve("1"), root.history());
-    let child = context.scope();
-    completer.bind(tokio::spawn(pending::<()>()).abort_handle());
-    let (_, inner) = register(&child, "child");
-    completer.complete(Ok(Output::default()));
-    drop(inner);
-    let _ = (root.outcome(id), poll(&mut wait));
-    drop(root.claim(id));
-    let _ = root.claim(id).map(bg_core::Claim::ack);
-    support::drained(root);
-    let (stopped, completer) = register(root, "stopped");
-    let _token = completer.context().token();
-    root.cancel(stopped, "stop").unwrap();
-    root.cancel(spawned, "stop").unwrap();
-    root.cancel_all("all");
-    let other = registry.root_scope();
-    let _completers = [register(&other, "other"), register(&other, "other")];
-    let _ = poll(&mut Box::pin(other.close(Duration::from_secs(1))));
-    drop((completer, other, events));
-}
-
-struct World {
-    registry: Arc<Registry>,
-    root: Scope,
-    called: Flag,
-    runtime: Arc<Runtime>,
-}
-
-impl World {
-    /// Makes every call once, the first time it is called.
-    fn probe(&self) -> impl FnMut() + Send + Sync + Clone + use<> {
-        let (registry, root, called) =
-            (self.registry.clone(), self.root.clone(), self.called.clone());
-        let (runtime, first) = (self.runtime.handle().clone(), Arc::new(Mutex::new(true)));
-        move || {
-            if std::mem::take(&mut *first.lock().unwrap()) {
-                let _entered = runtime.enter();
-                call_everything(&registry, &root);
-                called.set();
-            }
-        }
-    }
-
-    /// A waker that makes every call when it is woken.
-    fn calls_on_wake(&self) -> Waker {
-        Waker::from(Arc::new(OnWake(Mutex::new(Box::new(self.probe())))))
-    }
-
-    /// A waker that makes every call when its last clone is dropped.
-    fn calls_on_drop(&self) -> Waker {
-        Waker::from(Arc::new(Silent(OnDrop(self.probe()))))
-    }
-
-    fn spawn<F, Fut>(&self, body: F) -> bg_core::TaskId
-    where
-        F: FnOnce(TaskContext) -> Fut + Send + 'static,
-        Fut: Future<Output = TaskResult> + Send + 'static,
-    {
-        self.root.spawn(Task::new("outer", ""), body).unwrap()
-    }
-
-    fn run(&self, id: bg_core::TaskId) {
-        self.runtime.block_on(self.root.wait([id])).unwrap();
-    }
-}
-
-struct OnWake(Mutex<Box<dyn FnMut() + Send>>);
-
-impl Wake for OnWake {
-    fn wake(self: Arc<Self>) {
-        self.0.lock().unwrap()();
-    }
-}
-
-struct Silent<F: FnMut()>(OnDrop<F>);
-
-impl<F: FnMut() + Send + Sync> Wake for Silent<F> {
-    fn wake(self: Arc<Self>) {}
-}
-
-#[track_caller]
-fn check(place: &'static str, run: impl FnOnce(&World) + Send + 'static) {
-    bounded(place, move || {
-        let registry = Arc::new(Registry::builder().finished_kept(2).build());
-        let root = registry.root_scope();
-        let runtime = Arc::new(Builder::new_current_thread().enable_all().build().unwrap());
-        let world = World { registry, root, called: Flag::default(), runtime };
-        let runtime = world.runtime.clone();
-        let entered = runtime.enter();
-        run(&world);
-        drop(entered);
-        assert!(world.called.is_set(), "{place}: never called");
-    });
-}
+#[path = "support/world.rs"]
+mod world;
 
 #[test]
 fn every_call_may_be_made_from_a_body() {
@@ -171,6 +66,17 @@ fn every_call_may_be_made_from_a_destructor_of_a_body() {
         world.root.cancel(id, "stop").unwrap();
         world.run(id);
     });
+    check("a closure that was queued", |world| {
+        let registry = Registry::builder().limits(Limits::default().running(0)).build();
+        let root = registry.root_scope();
+        let guard = OnDrop(world.probe());
+        let body = move |_| async move {
+            let _guard = guard;
+            pending().await
+        };
+        let id = root.spawn(Task::new("queued", ""), body).unwrap();
+        root.cancel(id, "stop").unwrap();
+    });
     check("a closure that was refused", |world| {
         let root = world.registry.root_scope();
         world.runtime.block_on(root.close(Duration::ZERO));
@@ -207,6 +113,45 @@ fn every_call_may_be_made_from_a_wake() {
         assert!(poll_with(&mut next, &world.calls_on_wake()).is_pending());
         ended(&world.root, "wakes");
     });
+    check("the wake of a watch", |world| {
+        let (id, completer) = register(&world.root, "watched");
+        let mut watch = world.root.watch(id).unwrap();
+        let mut changed = Box::pin(watch.changed());
+        assert!(poll_with(&mut changed, &world.calls_on_wake()).is_pending());
+        completer.context().step(1);
+    });
+    check("the wake of a receiver, by a message", |world| {
+        let (id, completer) = register(&world.root, "receives");
+        let mut recv = completer.context().mailbox().recv();
+        assert!(poll_with(&mut recv, &world.calls_on_wake()).is_pending());
+        world.root.send(id, "wakes").unwrap();
+    });
+    check("the wake of a receiver, by the end", |world| {
+        let (_, completer) = register(&world.root, "receives");
+        let mut recv = completer.context().mailbox().recv();
+        assert!(poll_with(&mut recv, &world.calls_on_wake()).is_pending());
+        drop(completer);
+    });
+    check("the wake of a listener on a closed scope", |world| {
+        let root = world.registry.root_scope();
+        let mut looks = root.inbox().ready();
+        assert!(poll_with(&mut looks, &world.calls_on_wake()).is_pending());
+        let _ = poll(&mut Box::pin(root.close(Duration::ZERO)));
+    });
+    check("the wake of the one who waits for a foreground task", |world| {
+        let (id, completer) = world.root.register(Task::new("call", "").foreground()).unwrap();
+        let mut call = world.root.foreground(id).unwrap();
+        assert!(poll_with(&mut call, &world.calls_on_wake()).is_pending());
+        completer.complete(Ok(Output::default()));
+    });
+    check("the wake of a token above", |world| {
+        let host = CancellationToken::new();
+        let root = world.registry.root_scope_under(&host.child_token());
+        let (_, completer) = register(&root, "stopped");
+        let mut cancelled = Box::pin(completer.context().token().cancelled_owned());
+        assert!(poll_with(&mut cancelled, &world.calls_on_wake()).is_pending());
+        host.cancel();
+    });
     check("the wake of a token", |world| {
         let (id, completer) = register(&world.root, "stopped");
         let mut cancelled = Box::pin(completer.context().token().cancelled_owned());
@@ -238,6 +183,36 @@ fn every_call_may_be_made_from_the_drop_of_a_waker() {
         let mut wait = world.root.wait([id]);
         assert!(poll_with(&mut wait, &world.calls_on_drop()).is_pending());
         assert!(poll(&mut wait).is_pending());
+    });
+    check("a watch's, dropped with it", |world| {
+        let (id, _completer) = register(&world.root, "watched");
+        let mut watch = world.root.watch(id).unwrap();
+        assert!(poll_with(&mut Box::pin(watch.changed()), &world.calls_on_drop()).is_pending());
+        drop(watch);
+    });
+    check("a watch's, replaced", |world| {
+        let (id, _completer) = register(&world.root, "watched");
+        let mut watch = world.root.watch(id).unwrap();
+        assert!(poll_with(&mut Box::pin(watch.changed()), &world.calls_on_drop()).is_pending());
+        assert!(poll(&mut Box::pin(watch.changed())).is_pending());
+    });
+    check("a receiver's, dropped with it", |world| {
+        let (_, completer) = register(&world.root, "receives");
+        let mut recv = completer.context().mailbox().recv();
+        assert!(poll_with(&mut recv, &world.calls_on_drop()).is_pending());
+        drop(recv);
+    });
+    check("a receiver's, replaced", |world| {
+        let (_, completer) = register(&world.root, "receives");
+        let mut recv = completer.context().mailbox().recv();
+        assert!(poll_with(&mut recv, &world.calls_on_drop()).is_pending());
+        assert!(poll(&mut recv).is_pending());
+    });
+    check("that of a foreground task's caller", |world| {
+        let (id, _completer) = world.root.register(Task::new("call", "").foreground()).unwrap();
+        let mut call = world.root.foreground(id).unwrap();
+        assert!(poll_with(&mut call, &world.calls_on_drop()).is_pending());
+        drop(call);
     });
     check("a subscriber's", |world| {
         let mut events = world.registry.events();
@@ -278,6 +253,13 @@ fn every_call_may_be_made_from_a_log_subscriber() {
         let abandoned = world.registry.root_scope();
         ended(&abandoned, "unclaimed");
         tracing::subscriber::with_default(logging, || drop(abandoned));
+    });
+    check("a waker that panics", |world| {
+        let logging = Logging(Mutex::new(Box::new(world.probe())));
+        let panics = OnWake(Mutex::new(Box::new(|| std::panic::resume_unwind(Box::new("waker")))));
+        let mut next = world.root.inbox().next();
+        assert!(poll_with(&mut next, &Waker::from(Arc::new(panics))).is_pending());
+        tracing::subscriber::with_default(logging, || ended(&world.root, "wakes"));
     });
 }
 

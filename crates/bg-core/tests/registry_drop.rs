@@ -10,7 +10,7 @@ use std::time::Duration;
 use bg_core::{
     Claim, ClaimError, Completer, Output, Registry, Scope, SpawnError, Task, TaskContext,
 };
-use bg_core::{CloseReport, ResolveError, TaskError, TaskId};
+use bg_core::{CloseReport, Peek, ResolveError, SendError, TaskError, TaskId};
 use support::{Flag, HANG, OnDrop, bounded, ended, poll, poll_with, register, started};
 use tokio::runtime::{Builder, Runtime};
 
@@ -116,6 +116,14 @@ fn check_closed(scope: &Scope, id: TaskId) {
     assert!(scope.inbox().try_next().is_none() && scope.inbox().drain().next().is_none());
     assert!(matches!(poll(&mut scope.inbox().next()), Poll::Ready(None)));
     assert!(matches!(poll(&mut scope.wait([id])), Poll::Ready(Err(TaskError::Closed))));
+    assert_eq!(scope.watch(id).unwrap_err(), TaskError::Closed);
+    assert_eq!(scope.peek(id, Peek::default()), Err(TaskError::Closed));
+    assert_eq!(scope.send(id, "late"), Err(SendError::Task(TaskError::Closed)));
+    assert_eq!(scope.foreground(id).unwrap_err(), TaskError::Closed);
+    assert_eq!(scope.detach(id), Err(TaskError::Closed));
+    assert!(scope.page(0, 9).is_empty() && scope.inbox().take(9).is_empty());
+    assert!(scope.inbox().is_empty());
+    assert_eq!(poll(&mut scope.inbox().ready()), Poll::Ready(false));
     let Poll::Ready(report) = poll(&mut Box::pin(scope.close(HANG))) else { panic!("not closed") };
     let CloseReport { ended, unresponsive, .. } = report;
     assert!(ended.is_empty() && unresponsive.is_empty());
@@ -181,6 +189,20 @@ fn a_registry_dropped_after_the_runtime_ends_everything() {
     dropped_in("after the runtime", |host, runtime| {
         drop(runtime.take());
         take(&host.shelf);
+    });
+}
+
+#[test]
+fn a_registry_dropped_by_the_end_of_the_runtime_ends_everything() {
+    dropped_in("by the end of the runtime", |host, runtime| {
+        // It is not a task of the registry's, and it is never polled.
+        let shelf = host.shelf.clone();
+        let guard = OnDrop(move || take(&shelf));
+        runtime.as_ref().unwrap().spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        drop(runtime.take());
     });
 }
 

@@ -24,7 +24,7 @@ use shuttle::thread::{self, JoinHandle};
 const PCT_DEPTH: usize = 3;
 
 /// Tasks that every role knows of.
-const TASKS: usize = 6;
+const TASKS: usize = 4;
 
 /// Tasks that each spawner adds.
 const SPAWNED: usize = 2;
@@ -219,7 +219,8 @@ fn canceller(root: &Scope, ids: &[TaskId]) -> JoinHandle<()> {
     thread::spawn(move || {
         let stop = |id| {
             root.cancel(id, "stop").unwrap();
-            assert!(root.inspect(id).unwrap().status.is_terminal());
+            // Another thread may be the one that stops it.
+            block_on(root.wait([id])).unwrap();
             root.outcome(id).unwrap();
         };
         stop(ids[0]);
@@ -241,9 +242,10 @@ fn family(root: Scope) -> JoinHandle<()> {
         ending.join().unwrap();
         completing.join().unwrap();
         let finished = root.claim(id).unwrap().ack();
-        let ended_first = below.outcome(child_id).unwrap().outcome.is_success();
+        let completed = below.outcome(child_id).unwrap().outcome.is_success();
         let found = finished.unclaimed.len() + usize::from(claimed.is_ok());
-        assert_eq!(found, usize::from(ended_first));
+        // Neither when it ended after its owner, before the stop had reached it.
+        assert!(found <= usize::from(completed));
         assert!(below.register(Task::new("", "")).is_err());
     })
 }

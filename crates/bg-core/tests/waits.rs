@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bg_core::{Completer, Exit, Failure, Output, Registry, Scope, Status, TaskError, TaskId, Wait};
-use bg_core::{WaitFor, Waited};
+use bg_core::{Task, TaskContext, WaitFor, Waited};
 use support::{Flag, drained, ended, ended_many, numbers, poll, poll_with, register};
 
 mod support;
@@ -83,6 +83,32 @@ fn a_wait_dropped_at_any_poll_loses_nothing() {
                 assert_eq!(drained(&root), [1, 2, 3], "{polls} polls, {ends} ends, {mode:?}");
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_a_task_for_its_children_dropped_at_any_poll_loses_nothing() {
+    let limits = bg_core::Limits::default().running(1);
+    for polls in 0..=64 {
+        let registry = Registry::builder().limits(limits).build();
+        let root = registry.root_scope();
+        let (give, taken) = tokio::sync::oneshot::channel();
+        let body = |cx: TaskContext| async move {
+            give.send(cx).unwrap();
+            std::future::pending().await
+        };
+        root.spawn(Task::new("owner", ""), body).unwrap();
+        let cx = taken.await.unwrap();
+        let child = cx.scope().spawn(Task::new("", ""), |_| async { Ok(Output::default()) });
+        let child = child.unwrap();
+        let mut wait = cx.wait([child]).timeout(MINUTE);
+        (0..polls).for_each(|_| assert!(poll(&mut wait).is_pending()));
+        drop(wait);
+        // The slot is the owner's again, unless the child has got it meanwhile.
+        let waited = cx.wait([child]).timeout(MINUTE).await.unwrap();
+        assert_eq!((numbers(&waited.ended), waited.timed_out), (vec![2], false));
+        assert_eq!(drained(&cx.scope()), [2]);
+        assert_eq!(registry.admin().stats().queued, 0);
     }
 }
 

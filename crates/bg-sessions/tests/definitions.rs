@@ -101,7 +101,7 @@ async fn a_run_can_have_another_model_and_another_label() {
     let options = RunOptions::default().with_model(script("say special")).with_label("special run");
     let id = agents.spawn(&root, AGENT, "go", options).unwrap();
     let finished = end_of(&root, id).await;
-    assert_eq!((&*finished.label(), &*completed(&finished).text), ("special run", "special"));
+    assert_eq!((finished.label(), &*completed(&finished).text), ("special run", "special"));
 }
 
 #[tokio::test]

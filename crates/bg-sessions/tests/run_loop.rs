@@ -28,7 +28,7 @@ async fn a_script_drives_a_run_with_real_tools() {
     assert_eq!(output.text, "one {{2}}, two\nand three");
     assert_eq!((output.usage.requests, output.usage.tool_calls), (3, 3));
     assert_eq!(output.model.as_deref(), Some("script"));
-    assert_eq!((finished.steps, &*finished.label(), &*finished.prompt()), (3, AGENT, "go"));
+    assert_eq!((finished.steps, finished.label(), finished.prompt()), (3, AGENT, "go"));
     let trace = ["one {{2}}", "two", "three"].map(|text| format!("Echo {{\"text\": \"{text}\"}}"));
     assert_eq!(finished.trace, trace);
     assert!(model.requests().iter().all(|request| &*request.instructions == "Work."));

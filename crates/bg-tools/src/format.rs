@@ -45,7 +45,7 @@ fn header(finished: &Finished) -> String {
         ("exited", Some(exit)) => exit.to_string(),
         (word, _) => word.to_owned(),
     };
-    let label = one_line(&finished.label());
+    let label = one_line(finished.label());
     let reason = finished.outcome.reason().map(|reason| one_line(&reason));
     let reason = reason.map(|reason| format!(", {reason}")).unwrap_or_default();
     format!("[background task {} {label}: {status}{reason}]", finished.id)

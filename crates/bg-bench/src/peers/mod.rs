@@ -66,17 +66,17 @@ fn calls(n: usize) -> usize {
 }
 
 pub(crate) fn wait_one_by_one(bench: &Bench) -> Option<Peer<'_, 2>> {
-    let side = || bench.on_worker(drive::one_by_one(koda_wait::Waits::new(), SAMPLES));
+    let side = || bench.beside_workers(drive::one_by_one(koda_wait::Waits::new(), SAMPLES));
     Some(Peer { is: KODA_WAIT, rounds: 5, side: Box::new(side) })
 }
 
 pub(crate) fn wait_singly(bench: &Bench) -> Option<Peer<'_, 1>> {
-    let side = || bench.on_worker(drive::singly(koda_wait::Waits::new(), WAITERS));
+    let side = || bench.beside_workers(drive::singly(koda_wait::Waits::new(), WAITERS));
     Some(Peer { is: KODA_WAIT, rounds: 5, side: Box::new(side) })
 }
 
 pub(crate) fn wait_burst(bench: &Bench) -> Option<Peer<'_, 1>> {
-    let side = || bench.on_worker(drive::burst(koda_wait::Waits::new(), WAITERS));
+    let side = || bench.beside_workers(drive::burst(koda_wait::Waits::new(), WAITERS));
     Some(Peer { is: KODA_WAIT, rounds: 5, side: Box::new(side) })
 }
 

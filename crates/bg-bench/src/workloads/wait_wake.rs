@@ -2,6 +2,9 @@
 //!
 //! Three cases: one waiter at a time (median and 99th percentile), one of a thousand waiters, and
 //! a thousand waiters whose tasks end in a burst (time per waiter until all have returned).
+//!
+//! The ends come from a thread beside the workers, on which the waiters are parked: a task ends
+//! where its work is done, and that is seldom where somebody waits for it.
 
 use std::sync::Arc;
 
@@ -27,20 +30,20 @@ pub(crate) const WAITERS: usize = 1_000;
 pub(crate) fn run(bench: &Bench) {
     let ours = || Ours(Arc::new(Host::new()));
     let sides = Sides {
-        limit: Box::new(|| bench.on_worker(drive::one_by_one(Oneshots, SAMPLES))),
-        ours: Box::new(|| bench.on_worker(drive::one_by_one(ours(), SAMPLES))),
+        limit: Box::new(|| bench.beside_workers(drive::one_by_one(Oneshots, SAMPLES))),
+        ours: Box::new(|| bench.beside_workers(drive::one_by_one(ours(), SAMPLES))),
         peer: peers::wait_one_by_one(bench),
     };
     bench.compare(Cost::Cheap, [case("wait_wake_p50", 1), case("wait_wake_p99", 1)], sides);
     let sides = Sides {
-        limit: Box::new(|| bench.on_worker(drive::singly(Oneshots, WAITERS))),
-        ours: Box::new(|| bench.on_worker(drive::singly(ours(), WAITERS))),
+        limit: Box::new(|| bench.beside_workers(drive::singly(Oneshots, WAITERS))),
+        ours: Box::new(|| bench.beside_workers(drive::singly(ours(), WAITERS))),
         peer: peers::wait_singly(bench),
     };
     bench.compare(Cost::Cheap, [case("wait_wake_singly", WAITERS)], sides);
     let sides = Sides {
-        limit: Box::new(|| bench.on_worker(drive::burst(Oneshots, WAITERS))),
-        ours: Box::new(|| bench.on_worker(drive::burst(ours(), WAITERS))),
+        limit: Box::new(|| bench.beside_workers(drive::burst(Oneshots, WAITERS))),
+        ours: Box::new(|| bench.beside_workers(drive::burst(ours(), WAITERS))),
         peer: peers::wait_burst(bench),
     };
     bench.compare(Cost::Cheap, [case("wait_wake_burst", WAITERS)], sides);

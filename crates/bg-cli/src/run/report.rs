@@ -32,7 +32,7 @@ fn result_row(result: &TaskResult) -> String {
     let finished = &result.finished;
     let (ending, bytes) = (ending(finished), result.bytes);
     let rest = result.where_rest().map(|rest| format!("; {rest}")).unwrap_or_default();
-    let label: String = one_line(&finished.label()).chars().take(LABEL_WIDTH).collect();
+    let label: String = one_line(finished.label()).chars().take(LABEL_WIDTH).collect();
     row([
         &finished.id.to_string(),
         &label,

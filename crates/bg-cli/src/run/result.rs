@@ -100,7 +100,7 @@ pub(crate) fn ending(finished: &Finished) -> String {
 
 /// Who it was and how it ended, in one line.
 pub(crate) fn summary(finished: &Finished) -> String {
-    let label = one_line(&finished.label());
+    let label = one_line(finished.label());
     format!("{label}: {}, after {}", ending(finished), time(finished.elapsed))
 }
 

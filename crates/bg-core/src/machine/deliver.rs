@@ -36,17 +36,16 @@ impl Machine {
     /// Puts a task that has just ended where its owner finds it, or releases it when nobody will
     /// ask for it.
     pub(super) fn deliver(&mut self, key: Key, discard: bool, now: Stamp, fx: &mut Effects) {
-        if let Some(root) = self.roots.get_mut(&key.root) {
-            root.count_undelivered(key.number, 1);
-        }
+        let Some(root) = self.roots.get_mut(&key.root) else { return };
+        root.count_undelivered(key.number, 1);
+        // Before it may be evicted, which it is at once where nothing is kept.
+        let owner = root.records.get(key.number).map(|record| record.owner);
         if discard {
             self.retain(key, now, fx);
         } else {
             self.make_ready(key, now, fx);
         }
-        if let Some(root) = self.roots.get_mut(&key.root)
-            && let Some(owner) = root.records.get(key.number).map(|record| record.owner)
-        {
+        if let (Some(root), Some(owner)) = (self.roots.get_mut(&key.root), owner) {
             root.forget_scope_if_over(owner);
         }
     }
@@ -118,6 +117,7 @@ impl Machine {
             return found;
         }
         let Some(state) = self.scope_mut(scope).filter(|state| !state.is_over()) else {
+            self.unlisten(scope, seek, listener, fx);
             fx.drop_waker([waker]);
             return Next::Over;
         };

@@ -1,4 +1,4 @@
-//! Where records live: pages of 8, found by the upper bits of their number.
+//! Where records live: pages of seven, found by their number.
 //!
 //! Numbers grow and are not reused, so the records of one time lie together. A page is made with
 //! its first record and freed with its last one, and no record is moved when the table grows.
@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::Record;
 
-/// Small enough that the allocator of glibc keeps freed pages at hand: it does for a kibibyte.
-const PAGE_BITS: u32 = 3;
-const PAGE_LEN: usize = 1 << PAGE_BITS;
+/// As many as fit in a kibibyte: up to that, the allocator of glibc keeps freed pages at hand.
+const PAGE_LEN: usize = 7;
+const _: () = assert!(size_of::<Page>() <= 1032, "a page has outgrown what glibc keeps at hand");
 const SLACK: usize = 64;
 
 #[derive(Default)]
@@ -35,7 +35,7 @@ struct Page {
 fn place(number: u64) -> (u64, usize) {
     #[expect(clippy::cast_possible_truncation, reason = "the remainder is smaller than a page")]
     let slot = (number % PAGE_LEN as u64) as usize;
-    (number >> PAGE_BITS, slot)
+    (number / PAGE_LEN as u64, slot)
 }
 
 impl Pages {

@@ -104,6 +104,9 @@ impl Machine {
             scope.clear_ready();
         }
         self.wake_all_waits(fx);
+        for slot in std::mem::take(&mut self.waits).into_values() {
+            slot.drop_in(fx);
+        }
         self.events.close(fx);
         // Whoever still has a handle keeps the shell, not what was in it.
         for root in std::mem::take(&mut self.roots).into_values() {

@@ -191,6 +191,10 @@ impl Machine {
 }
 
 impl WaitSlot {
+    pub(super) fn drop_in(self, fx: &mut Effects) {
+        fx.drop_all(self.ended.into_iter().map(Foreign::Finished));
+    }
+
     fn is_over(&self) -> bool {
         self.missing == 0
             || match self.mode {

@@ -12,13 +12,13 @@ pub(crate) enum Told {
     CancelRequested,
     Claimed,
     GivenBack,
+    /// Given back where nobody can claim it any more.
+    Released,
     Acked,
-    /// Of a kind that the model does not predict. Where it is counted, see [`EVICTION_IS_TOLD`].
+    Evicted,
+    /// Of a kind that the model does not predict.
     Other,
 }
-
-/// Whether an eviction is an event.
-pub(crate) const EVICTION_IS_TOLD: bool = false;
 
 impl Told {
     pub(crate) fn of(kind: &EventKind) -> Self {
@@ -30,7 +30,9 @@ impl Told {
             EventKind::CancelRequested => Self::CancelRequested,
             EventKind::Claimed => Self::Claimed,
             EventKind::GivenBack => Self::GivenBack,
+            EventKind::Released => Self::Released,
             EventKind::Acked => Self::Acked,
+            EventKind::Evicted => Self::Evicted,
             _ => Self::Other,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bg_core::{Status, WaitFor};
 
-use super::{Ix, Place, RefWait, Reference, Saw, ScopeIx};
+use super::{Ended, Ix, Place, RefWait, Reference, Saw, ScopeIx};
 use crate::model::cover::Branch;
 use crate::model::told::Told;
 
@@ -16,13 +16,12 @@ impl Reference {
         kept.copied().filter(move |&ix| self.tasks[ix].owner == scope.1)
     }
 
-    /// The live and undelivered tasks of a scope, by number; none once the scope is over.
+    /// The live and undelivered tasks of a scope, by number; once it is over, the live ones.
     pub(crate) fn list(&self, scope: ScopeIx) -> impl Iterator<Item = Ix> {
-        let numbers = self.roots[scope.0].numbers.iter().filter(move |_| self.takes(scope));
-        let own = numbers.copied().filter(move |&ix| self.tasks[ix].owner == scope.1);
-        own.filter(|&ix| {
-            self.tasks[ix].ended.as_ref().is_none_or(|ended| ended.place != Place::Acked)
-        })
+        let numbers = self.roots[scope.0].numbers.iter().copied();
+        let own = numbers.filter(move |&ix| self.tasks[ix].owner == scope.1);
+        let delivered = move |ended: &Ended| ended.place == Place::Acked || !self.takes(scope);
+        own.filter(move |&ix| !self.tasks[ix].ended.as_ref().is_some_and(delivered))
     }
 
     /// The oldest outcome of an inbox.
@@ -68,7 +67,7 @@ impl Reference {
         let late = !self.takes(self.tasks[ix].scope());
         self.cover.hit(if late { Branch::GivenBackLate } else { Branch::GivenBackInPlace });
         self.put(ix);
-        self.tell(ix, Told::GivenBack);
+        self.tell(ix, if late { Told::Released } else { Told::GivenBack });
     }
 
     /// A clone of a root's own scope is dropped, alone or inside something else.

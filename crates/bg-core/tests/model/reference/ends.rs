@@ -2,7 +2,7 @@
 
 use super::{End, Ended, How, Ix, Place, Reference, ScopeIx, Stopped, Why};
 use crate::model::cover::Branch;
-use crate::model::told::{EVICTION_IS_TOLD, Told};
+use crate::model::told::Told;
 
 impl Reference {
     /// The holder of a completer ends its task.
@@ -157,9 +157,7 @@ impl Reference {
         {
             self.tasks[oldest].evicted = true;
             self.cover.hit(Branch::Evicted);
-            if EVICTION_IS_TOLD {
-                self.tell(oldest, Told::Other);
-            }
+            self.tell(oldest, Told::Evicted);
         }
     }
 }

@@ -27,9 +27,15 @@ impl World {
 
     pub(super) fn drain(&mut self, scope: u16, count: usize) {
         let Some((at, scope)) = self.pick_scope(scope) else { return };
+        let mut expected = self.reference.inbox(at);
+        let left = expected.split_off(count.min(expected.len()));
+        // A drain may take more at once, and give back what it has not yielded.
+        if self.recorder.is_none() && self.ring.is_heard() && !left.is_empty() {
+            return;
+        }
         let drained: Vec<_> = scope.inbox().drain().take(count).collect();
         self.observe();
-        let expected: Vec<Ix> = self.reference.inbox(at).into_iter().take(count).collect();
+        self.passed_over = left;
         assert_eq!(drained.len(), expected.len());
         for (finished, ix) in drained.iter().zip(expected) {
             self.check_finished(ix, finished);

@@ -59,8 +59,6 @@ impl World {
         let root = self.roots[0].as_ref().unwrap();
         let outcomes: Vec<_> = root.history().iter().map(Arc::downgrade).collect();
         self.registry = None;
-        let left = outcomes.iter().filter(|outcome| outcome.strong_count() > 0).count();
-        assert_eq!(left, 0, "something keeps the registry's table alive");
         for waiting in self.waits.iter_mut().flatten() {
             assert!(waiting.woken.is_set());
             let polled = poll(&mut waiting.wait, &waiting.woken);
@@ -79,6 +77,9 @@ impl World {
             assert!(matches!(error, ClaimError::Task(TaskError::Closed)), "{error:?}");
             assert!(handles.context.token().is_cancelled());
         }
+        self.waits = Default::default();
+        let left = outcomes.iter().filter(|outcome| outcome.strong_count() > 0).count();
+        assert_eq!(left, 0, "something keeps the registry's table alive");
         self.reference.cover.hit(Branch::Closed);
     }
 }

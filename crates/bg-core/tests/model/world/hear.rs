@@ -88,13 +88,18 @@ impl World {
         self.reference.order.clear();
         let heard = &self.heard[from..];
         self.ring.publish(heard.len() as u64);
-        let task = |&(ix, told): &(Ix, Told)| {
-            let task = &self.reference.tasks[ix];
-            (task.root + 1, task.number, told)
+        let (tasks, over) = (&self.reference.tasks, &self.passed_over);
+        let name = |ix: Ix| (tasks[ix].root + 1, tasks[ix].number);
+        let over: Vec<_> = over.iter().map(|&ix| name(ix)).collect();
+        let is_predicted = |&(root, number, told): &(usize, u64, Told)| match told {
+            Told::Other => false,
+            Told::Claimed | Told::GivenBack => !over.contains(&(root, number)),
+            _ => true,
         };
-        let known = |event: &(usize, u64, Told)| event.2 != Told::Other;
-        let mut expected: Vec<_> = told.iter().map(task).filter(known).collect();
-        let mut heard: Vec<_> = heard.iter().copied().filter(known).collect();
+        let mut heard: Vec<_> = heard.iter().copied().filter(is_predicted).collect();
+        let named = told.iter().map(|&(ix, told)| (name(ix).0, name(ix).1, told));
+        let mut expected: Vec<_> = named.collect();
+        self.passed_over.clear();
         if heard != expected {
             let key = |event: &(usize, u64, Told)| (event.0, event.1, format!("{:?}", event.2));
             heard.sort_by_key(key);

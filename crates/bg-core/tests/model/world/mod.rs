@@ -78,6 +78,8 @@ pub(crate) struct World {
     /// What it heard so far; the index is the event's number.
     heard: Vec<(usize, u64, Told)>,
     ring: Ring,
+    /// What a drain may have taken and given back in the operation under way.
+    passed_over: Vec<Ix>,
     reference: Reference,
     applied: usize,
     runtime: Option<Runtime>,
@@ -183,6 +185,7 @@ impl World {
             recorder,
             heard: Vec::new(),
             ring,
+            passed_over: Vec::new(),
             reference,
             applied: 0,
             runtime,

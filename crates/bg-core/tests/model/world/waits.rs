@@ -51,8 +51,9 @@ impl World {
     ) {
         let Poll::Ready(Err(error)) = polled else { panic!("{refused:?}, but {polled:?}") };
         // A wait for oneself or for one above may be refused in words of its own.
-        let above = |owner| owner == ix || self.reference.is_below(owner, ix);
-        if !at.1.is_some_and(above) {
+        let tasks = &self.reference.tasks;
+        let mut above = std::iter::successors(at.1, |&owner| tasks[owner].owner);
+        if !above.any(|above| tasks[above].number == tasks[ix].number) {
             check_refused(refused, error);
         }
         self.reference.cover.hit(
