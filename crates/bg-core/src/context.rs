@@ -12,7 +12,7 @@ use crate::mailbox::{Mailbox, MailboxCaps};
 use crate::outcome::{Finished, Outcome};
 use crate::scope::Scope;
 use crate::shared::{Post, Shared};
-use crate::status::Phase;
+use crate::status::{Phase, Status};
 use crate::sync::Arc;
 use crate::view::View;
 use crate::wait::Wait;
@@ -62,6 +62,11 @@ impl TaskContext {
     /// Returns the id.
     pub fn id(&self) -> TaskId {
         self.id
+    }
+
+    /// Returns the status as everybody sees it; `None` once the task is not kept any more.
+    pub fn status(&self) -> Option<Status> {
+        self.shared.call(|machine, _| machine.status_of(self.key())).flatten()
     }
 
     /// Reports the step: the status becomes `Running { step }`.

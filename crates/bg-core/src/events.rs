@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::effects::Effects;
 use crate::id::TaskId;
@@ -22,7 +22,7 @@ use crate::status::{Phase, Status};
 /// # Examples
 ///
 /// It serializes flat: `{"seq":9,"root":1,"task":"agent:7","event":"status","status":"running","step":3}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Event {
     /// Its number. A subscriber sees numbers without a gap, or is told of the gap.
@@ -37,7 +37,7 @@ pub struct Event {
 }
 
 /// What happened to a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventKind {

@@ -320,6 +320,25 @@ impl Scope {
             .unwrap_or_default()
     }
 
+    /// Counts the tasks of this scope that have not ended, foreground tasks among them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::{Output, Registry, Task};
+    ///
+    /// let registry = Registry::new();
+    /// let root = registry.root_scope();
+    /// let (_, completer) = root.register(Task::agent("remote", "build"))?;
+    /// assert_eq!(root.live(), 1);
+    /// completer.complete(Ok(Output::default()));
+    /// assert_eq!(root.live(), 0);
+    /// # Ok::<(), bg_core::SpawnError>(())
+    /// ```
+    pub fn live(&self) -> usize {
+        self.0.shared.call(|machine, _| machine.live(self.0.key)).unwrap_or(0)
+    }
+
     /// Lists a page of them: at most `max` with a number above `after`, which is 0 for the first
     /// page and the number of the last task of a page for the next one.
     ///

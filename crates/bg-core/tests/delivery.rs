@@ -325,6 +325,22 @@ async fn a_foreground_task_that_is_polled_by_reference_at_any_poll_delivers_its_
 }
 
 #[test]
+fn a_listener_that_goes_away_leaves_nothing() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let mark = Arc::new(Flag::default());
+    for _ in 0..50 {
+        let (mut next, mut ready) = (root.inbox().next(), root.inbox().ready());
+        assert!(poll_with(&mut next, &Waker::from(mark.clone())).is_pending());
+        assert!(poll_with(&mut ready, &Waker::from(mark.clone())).is_pending());
+        assert_eq!(Arc::strong_count(&mark), 3);
+    }
+    assert_eq!(Arc::strong_count(&mark), 1);
+    ended(&root, "nobody listens");
+    assert!(!mark.is_set());
+}
+
+#[test]
 fn a_listener_ends_with_the_registry() {
     let registry = Registry::new();
     let root = registry.root_scope();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
 
-use bg_core::{ClaimError, Driver, Mailbox, Output, Registry, Scope, Status, StatusWatch, Task};
-use bg_core::{TaskContext, TaskError, TurnEnd, TurnSlot};
+use bg_core::{ClaimError, Driver, Limits, Mailbox, Output, RecentBlocks, Registry, Scope, Status};
+use bg_core::{StatusWatch, Task, TaskContext, TaskError, TurnEnd, TurnSlot};
 use support::{Flag, bounded, drained, ended, ended_many, poll, poll_with, register, started};
 use tokio::runtime::{Builder, Runtime};
 
@@ -192,6 +192,42 @@ fn a_driver_and_all_handles_keep_no_task_alive() {
         held.2.write(bg_core::Stream::Stdout, b"nobody reads it");
         assert!(admin.snapshot().is_empty());
         drop((held, admin, events, watch, root));
+    });
+}
+
+#[test]
+fn what_was_in_a_registry_goes_with_it_whoever_has_a_handle() {
+    on_both("memory", || async {
+        let limits = Limits::default().running(1);
+        let registry = Registry::builder().limits(limits).build();
+        let root = registry.root_scope();
+        let view = Arc::new(RecentBlocks::new(1));
+        let [live, undelivered, held, acked] = [0; 4].map(|_| {
+            let (id, completer) = register(&root, "viewed");
+            completer.context().attach_view(view.clone());
+            (id, completer)
+        });
+        for completer in [undelivered.1, held.1, acked.1] {
+            completer.complete(Ok(Output::default()));
+        }
+        let claim = root.claim(held.0).unwrap();
+        root.claim(acked.0).unwrap().ack();
+        let dropped = Flag::default();
+        let guard = dropped.on_drop();
+        root.spawn(Task::new("runs", ""), |_| pending()).unwrap();
+        let queued = move |_| async move {
+            drop(guard);
+            pending().await
+        };
+        root.spawn(Task::new("queued", ""), queued).unwrap();
+        let (admin, events) = (registry.admin(), registry.events());
+        assert_eq!(Arc::strong_count(&view), 5);
+        drop(registry);
+        assert_eq!(Arc::strong_count(&view), 2, "all but that of the claim");
+        drop(claim);
+        assert_eq!(Arc::strong_count(&view), 1);
+        assert!(dropped.is_set(), "a closure that was queued");
+        drop((root, admin, events, live));
     });
 }
 

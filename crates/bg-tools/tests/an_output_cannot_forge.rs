@@ -121,7 +121,7 @@ proptest! {
 fn a_header_is_one_line_of_bounded_length() {
     let foul = "\u{202E}\n]\u{7}~~~~".repeat(100_000);
     let failure = Failure::new(foul.as_str());
-    let text = format_outcome(&finished(Task::agent(foul.to_owned(), "p"), Err(failure), b""));
+    let text = format_outcome(&finished(Task::agent(foul.clone(), "p"), Err(failure), b""));
     let (header, body) = check(&text);
     assert!(header.starts_with(r#"[background task agent:1 "\u{202e}\n]\u{7}~~~~"#), "{header}");
     assert!(header.ends_with(r#" more bytes)"]"#), "{header}");

@@ -7,7 +7,7 @@ use crate::error::TaskError;
 use crate::id::{TaskId, TaskRef};
 use crate::log::OutputLog;
 use crate::outcome::{Finished, Reason};
-use crate::status::Phase;
+use crate::status::{Phase, Status};
 use crate::sync::Arc;
 use crate::task::Snapshot;
 use crate::view::View;
@@ -17,6 +17,16 @@ impl Machine {
     /// Lists the live and undelivered tasks of a scope, by number.
     pub(crate) fn list(&self, scope: ScopeKey, now: Stamp) -> Vec<Snapshot> {
         self.members(scope).map(|record| record.snapshot(now)).collect()
+    }
+
+    /// Counts the live tasks of a scope.
+    pub(crate) fn live(&self, scope: ScopeKey) -> usize {
+        let root = self.roots.get(&scope.root);
+        root.and_then(|root| root.scopes.get(&scope.owner)).map_or(0, |scope| scope.live)
+    }
+
+    pub(crate) fn status_of(&self, key: Key) -> Option<Status> {
+        Some(self.roots.get(&key.root)?.records.get(key.number)?.status())
     }
 
     /// Lists a piece of them: those with a number above `after`, at most `max`.
