@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use bg_core::{Event, Outcome, Output, PanicReport, Registry, Snapshot, Status, Task, TaskContext};
+use bg_core::{
+    Block, BlockKind, Event, Outcome, Output, PanicReport, Peek, RecentBlocks, Registry, Snapshot,
+    Status, Task, TaskContext,
+};
 use support::{ended_many, poll, register};
 
 mod support;
@@ -144,4 +147,28 @@ fn a_task_reads_its_own_step_where_it_runs() {
         root.wait([id]).await.unwrap().ended[0].outcome.clone()
     });
     assert_eq!(outcome, Outcome::Completed(Output::text("Some(Running { step: 2 })")));
+}
+
+#[test]
+fn every_sort_of_block_is_shown_by_its_own_word() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let (id, completer) = register(&root, "task");
+    let recent = std::sync::Arc::new(RecentBlocks::new(6));
+    completer.context().attach_view(recent.clone());
+    let kinds = [
+        BlockKind::User,
+        BlockKind::Assistant,
+        BlockKind::Thought,
+        BlockKind::ToolUse,
+        BlockKind::ToolResult,
+        BlockKind::Other,
+    ];
+    for kind in kinds {
+        recent.push(Block::new(kind, "text"));
+    }
+    let seen = serde_json::to_value(root.peek(id, Peek::default()).unwrap()).unwrap();
+    let words = ["user", "assistant", "thought", "tool_use", "tool_result", "other"];
+    let blocks = words.map(|word| serde_json::json!({"kind": word, "text": "text"}));
+    assert_eq!(seen, serde_json::json!({"total": 6, "blocks": blocks}));
 }
