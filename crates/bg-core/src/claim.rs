@@ -135,7 +135,7 @@ pub struct Ready(
 impl Ready {
     /// Listens without keeping the root open.
     pub(crate) fn weak(shared: &Arc<Shared>, key: ScopeKey) -> Self {
-        let (shared, seek, place) = (shared.clone(), Seek::Look, None);
+        let (shared, seek, place) = (shared.clone(), Seek::Watch, None);
         Self(Listener { shared, key, seek, place }, None)
     }
 }

@@ -1,9 +1,10 @@
 //! Turns that start on their own: when something is claimable and the host is idle.
 
 use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::claim::Claim;
 use crate::scope::{Scope, WeakScope};
@@ -26,17 +27,31 @@ use crate::sync::Arc;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct TurnSlot(Arc<Semaphore>);
+pub struct TurnSlot {
+    permits: Arc<Semaphore>,
+    /// Told when a turn is over.
+    idle: Arc<Notify>,
+}
 
 /// A turn under way; the host is idle again when it is dropped.
 #[derive(Debug)]
 #[must_use = "the slot is free again when this is dropped"]
-pub struct Turn(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
+pub struct Turn {
+    permit: Option<OwnedSemaphorePermit>,
+    idle: Arc<Notify>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        self.idle.notify_waiters();
+    }
+}
 
 impl TurnSlot {
     /// Makes the slot of one host.
     pub fn new() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
+        Self { permits: Arc::new(Semaphore::new(1)), idle: Arc::new(Notify::new()) }
     }
 
     /// Waits until the host is idle, and begins a turn. First come, first served.
@@ -46,12 +61,29 @@ impl TurnSlot {
     /// Safe; the place in the queue is lost.
     pub async fn acquire(&self) -> Turn {
         // The semaphore is not closed by anybody.
-        Turn(self.0.clone().acquire_owned().await.ok())
+        self.turn(self.permits.clone().acquire_owned().await.ok())
+    }
+
+    fn turn(&self, permit: Option<OwnedSemaphorePermit>) -> Turn {
+        Turn { permit, idle: self.idle.clone() }
+    }
+
+    /// Waits until the host is idle, and takes no place in the queue: who waits in it goes first,
+    /// and nobody finds the slot taken by somebody who has nothing to do with it.
+    async fn idle(&self) {
+        loop {
+            let mut over = pin!(self.idle.notified());
+            over.as_mut().enable();
+            if self.permits.available_permits() > 0 {
+                return;
+            }
+            over.await;
+        }
     }
 
     /// Begins a turn if the host is idle.
     pub fn try_acquire(&self) -> Option<Turn> {
-        self.0.clone().try_acquire_owned().ok().map(|permit| Turn(Some(permit)))
+        self.permits.clone().try_acquire_owned().ok().map(|permit| self.turn(Some(permit)))
     }
 }
 
@@ -151,7 +183,12 @@ impl Driver {
     {
         let mut pause = self.pause;
         while self.scope.ready().await {
-            let slot = self.slot.acquire().await;
+            self.slot.idle().await;
+            // A user's turn may have taken what was there.
+            if self.scope.is_empty() {
+                continue;
+            }
+            let Some(slot) = self.slot.try_acquire() else { continue };
             let claims = self.scope.claims(self.batch);
             if claims.is_empty() {
                 continue;
@@ -168,7 +205,7 @@ impl Driver {
                 TurnEnd::Failed => {
                     drop((claims, slot));
                     tokio::time::sleep(pause).await;
-                    pause = pause.saturating_mul(2).min(Self::LONGEST_PAUSE);
+                    pause = pause.saturating_mul(2).min(self.pause.max(Self::LONGEST_PAUSE));
                 }
             }
         }

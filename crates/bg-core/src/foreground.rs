@@ -123,11 +123,14 @@ impl Drop for Foreground {
         }
         let cell = self.scope.cell();
         let now = Instant::now();
-        cell.shared.call(|machine, fx| {
+        let discarded = cell.shared.call(|machine, fx| {
             let now = machine.stamp(now);
-            machine.discard(cell.key, self.id, now, fx);
+            machine.discard(cell.key, self.id, now, fx)
         });
-        // Nobody is left to tell: a task that has ended needs no stopping.
-        let _ = self.scope.cancel(self.id, "the call that waited for it was dropped");
+        // Somebody else may have detached it: it goes on then.
+        if discarded == Some(true) {
+            // Nobody is left to tell: a task that has ended needs no stopping.
+            let _ = self.scope.cancel(self.id, "the call that waited for it was dropped");
+        }
     }
 }

@@ -83,15 +83,23 @@ impl WeakScope {
     }
 
     pub(crate) fn claims(&self, max: usize) -> Vec<Claim> {
-        // The scope of a task lives as long as the task, whoever has a handle to it.
-        let scope = match self.cell.upgrade() {
-            Some(cell) => Scope(cell),
+        self.upgrade().map_or_else(Vec::new, |scope| scope.inbox().take(max))
+    }
+
+    /// Returns whether there is nothing to claim now.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.upgrade().is_none_or(|scope| scope.inbox().is_empty())
+    }
+
+    fn upgrade(&self) -> Option<Scope> {
+        match self.cell.upgrade() {
+            Some(cell) => Some(Scope(cell)),
+            // The scope of a task lives as long as the task, whoever has a handle to it.
             None if self.key.owner != ScopeKey::ROOT_OWNER => {
-                Scope::new(self.shared.clone(), self.key)
+                Some(Scope::new(self.shared.clone(), self.key))
             }
-            None => return Vec::new(),
-        };
-        scope.inbox().take(max)
+            None => None,
+        }
     }
 }
 
@@ -243,10 +251,15 @@ impl Scope {
     /// case the error carries the outcome for reading.
     pub fn claim(&self, task: impl Into<TaskRef>) -> Result<Claim, ClaimError> {
         let task = task.into();
+        let now = Instant::now();
         let held = self
             .0
             .shared
-            .call(|machine, fx| machine.claim(self.0.key, task, fx))
+            .call(|machine, fx| {
+                let now = machine.stamp(now);
+                machine.expire(self.0.key.root, now, fx);
+                machine.claim(self.0.key, task, fx)
+            })
             .ok_or(TaskError::Closed)??;
         Ok(Claim::new(self.clone(), held))
     }
@@ -401,11 +414,15 @@ impl Scope {
     ///
     /// [`TaskError`].
     pub fn peek(&self, task: impl Into<TaskRef>, peek: Peek) -> Result<Peeked, TaskError> {
-        let task = task.into();
+        let (task, now) = (task.into(), Instant::now());
         let view = self
             .0
             .shared
-            .call(|machine, _| machine.task_view(self.0.key, task))
+            .call(|machine, fx| {
+                let now = machine.stamp(now);
+                machine.expire(self.0.key.root, now, fx);
+                machine.task_view(self.0.key, task)
+            })
             .ok_or(TaskError::Closed)??;
         Ok(view.map_or_else(Peeked::default, |view| peek.at(&*view)))
     }
@@ -480,10 +497,14 @@ impl Scope {
     ///
     /// [`TaskError`].
     pub fn log(&self, task: impl Into<TaskRef>) -> Result<Option<OutputLog>, TaskError> {
-        let task = task.into();
+        let (task, now) = (task.into(), Instant::now());
         self.0
             .shared
-            .call(|machine, _| machine.task_log(self.0.key, task))
+            .call(|machine, fx| {
+                let now = machine.stamp(now);
+                machine.expire(self.0.key.root, now, fx);
+                machine.task_log(self.0.key, task)
+            })
             .ok_or(TaskError::Closed)?
     }
 

@@ -67,8 +67,12 @@ impl Wait {
 
     fn begin(&mut self) -> Result<(), TaskError> {
         let cell = self.scope.cell();
-        let begun =
-            cell.shared.call(|machine, fx| machine.begin_wait(cell.key, &self.ids, self.mode, fx));
+        let now = Instant::now();
+        let begun = cell.shared.call(|machine, fx| {
+            let now = machine.stamp(now);
+            machine.expire(cell.key.root, now, fx);
+            machine.begin_wait(cell.key, &self.ids, self.mode, fx)
+        });
         self.watch = Some(Watch::new(&cell.shared, begun.ok_or(TaskError::Closed)??));
         self.sleep = self.timeout.map(|timeout| Box::pin(sleep(timeout)));
         Ok(())

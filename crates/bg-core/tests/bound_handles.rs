@@ -6,7 +6,7 @@ use std::future::pending;
 use std::sync::{Arc, Weak};
 
 use bg_core::{Completer, Output, Registry, Task};
-use support::register;
+use support::{elapse, register};
 
 mod support;
 
@@ -49,7 +49,7 @@ async fn every_handle_that_was_bound_is_aborted_with_the_task() {
     assert_eq!(gone(&told).await, 0, "the grace has begun");
     let late = bound(&completer, 2);
     assert_eq!(gone(&late).await, 0);
-    tokio::time::sleep(Task::DEFAULT_GRACE).await;
+    elapse(Task::DEFAULT_GRACE).await;
     assert_eq!((gone(&told).await, gone(&late).await), (3, 2));
 
     let (_, completer) = register(&root, "completes");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bg_core::{Completer, Events, Failure, Limits, Output, Phase, Registry, Retention, Scope};
 use bg_core::{Stream, Task, TaskContext, TaskId, TaskResult};
-use support::poll;
+use support::{elapse, poll};
 use tokio::runtime::Builder;
 
 mod support;
@@ -50,7 +50,7 @@ async fn live(cx: TaskContext, mut random: Random, depth: u32) -> TaskResult {
             4 => drop(cx.scope().inbox().try_next()),
             _ => {}
         }
-        let pause = tokio::time::sleep(random.millis(400));
+        let pause = elapse(random.millis(400));
         match &token {
             Some(token) => drop(token.run_until_cancelled(pause).await),
             None => pause.await,
@@ -103,7 +103,7 @@ async fn told(seed: u64) -> String {
                 let over = wait.await.map(|waited| (waited.ended.len(), waited.timed_out));
                 writeln!(log, "{over:?}").unwrap();
             }
-            _ => tokio::time::sleep(random.millis(300)).await,
+            _ => elapse(random.millis(300)).await,
         }
         note(&mut events, &mut log);
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bg_core::{Claim, Driver, Output, Registry, Scope, Stats, Task, TurnEnd, TurnSlot};
-use support::{Flag, drained, ended, ended_many, register, started};
+use support::{Flag, drained, elapse, ended, ended_many, register, started};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -20,7 +20,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Lets everybody go on as far as they can: a paused clock moves when nobody can run.
 async fn idle() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    elapse(Duration::from_millis(1)).await;
 }
 
 fn numbers_of(claims: &[Claim]) -> Vec<u64> {
@@ -102,7 +102,7 @@ async fn a_failed_turn_gives_back_in_place_and_is_tried_again_after_a_pause() {
     check_undelivered(&registry, &slot, 2);
     assert_eq!(root.inbox().take(9).iter().map(|claim| claim.id.number()).max(), Some(2));
     ended(&root, "later");
-    tokio::time::sleep(SECOND * 20).await;
+    elapse(SECOND * 20).await;
     turns.check(&[(0, &[1, 2]), (3, &[1, 2]), (9, &[1, 2]), (9, &[3])]);
     check_undelivered(&registry, &slot, 0);
 }
@@ -118,7 +118,7 @@ async fn the_pause_doubles_to_a_minute_and_begins_anew_after_a_turn_that_was_com
     let (root, slot, turns) = (registry.root_scope(), TurnSlot::new(), Turns::new());
     ended_many(&root, 2);
     turns.run(Driver::new(&root, slot).batch(1), &ENDS);
-    tokio::time::sleep(SECOND * 300).await;
+    elapse(SECOND * 300).await;
     let failed = [0, 1, 3, 7, 15, 31, 63, 123, 183, 243].map(|time| (time, &[1][..]));
     turns.check(&[&failed[..], &[(243, &[2]), (244, &[2])]].concat());
 }
@@ -336,7 +336,7 @@ async fn a_user_may_take_a_turn_while_the_driver_pauses() {
     let turn = slot.try_acquire().unwrap();
     assert_eq!(drained(&root), [1]);
     drop(turn);
-    tokio::time::sleep(SECOND * 20).await;
+    elapse(SECOND * 20).await;
     turns.check(&[(0, &[1])]);
     check_undelivered(&registry, &slot, 0);
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bg_core::{Completer, Limits, Output, Registry, Scope, SpawnError, Status, Task, TaskContext};
 use bg_core::{TaskId, WaitFor};
-use support::{poll, register};
+use support::{elapse, poll, register};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -30,7 +30,7 @@ fn at_once(tasks: usize) -> (Registry, Scope) {
 
 /// Lets everybody go on as far as they can: a paused clock moves when nobody can run.
 async fn idle() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    elapse(Duration::from_millis(1)).await;
 }
 
 /// Spawns a task that runs until the other half is used or dropped.
@@ -73,7 +73,7 @@ where
     let child = child.await.unwrap();
     check_begun(&root, bystander, true).await;
     drop(done);
-    tokio::time::sleep(LONG).await;
+    elapse(LONG).await;
     child.complete(Ok(Output::default()));
     idle().await;
     let (late, _late) = held(&root, "late");
@@ -134,11 +134,11 @@ async fn a_slot_is_lent_until_the_last_of_several_waits_is_over() {
         pending().await
     };
     root.spawn(Task::new("parent", ""), parent).unwrap();
-    tokio::time::sleep(LONG + LONG / 2).await;
+    elapse(LONG + LONG / 2).await;
     let (between, done) = held(&root, "between");
     check_begun(&root, between, true).await;
     drop(done);
-    tokio::time::sleep(LONG).await;
+    elapse(LONG).await;
     let (late, _late) = held(&root, "late");
     check_begun(&root, late, false).await;
 }
@@ -148,7 +148,7 @@ async fn a_slot_is_lent_while_a_foreground_task_is_awaited() {
     check_lent_for_the_wait(|cx, _| async move {
         let scope = cx.scope();
         let call = scope.spawn(Task::new("call", "").foreground(), |_| async {
-            tokio::time::sleep(LONG / 2).await;
+            elapse(LONG / 2).await;
             Ok(Output::default())
         });
         scope.foreground(call.unwrap()).unwrap().await.unwrap().ack();
@@ -300,7 +300,7 @@ impl Running {
                 running.check(limit);
                 match (size + step) % 5 {
                     0 => drop(running.spawn(&cx.scope(), limit, size / 2)),
-                    1 => tokio::time::sleep(Duration::from_millis(size)).await,
+                    1 => elapse(Duration::from_millis(size)).await,
                     2 if size.is_multiple_of(3) => drop(cx.token()),
                     _ => yield_now().await,
                 }

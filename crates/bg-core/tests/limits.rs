@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bg_core::{CancelOutcome, Completer, LimitKind, Limits, Output, Registry, Scope, SpawnError};
 use bg_core::{Task, TaskId};
-use support::{Flag, bounded, drained, ended, ended_many, register};
+use support::{Flag, bounded, drained, elapse, ended, ended_many, register};
 use tokio::sync::oneshot;
 
 mod support;
@@ -20,7 +20,7 @@ fn under(limits: Limits) -> (Registry, Scope) {
 
 /// Lets everybody go on as far as they can: a paused clock moves when nobody can run.
 async fn idle() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    elapse(Duration::from_millis(1)).await;
 }
 
 /// Spawns a task that runs until the other half is used or dropped.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bg_core::{EventKind, Limits, Outcome, Output, Reason, Registry, Scope, Stats, Status, Task};
 use bg_core::{TaskContext, TaskId};
-use support::{Flag, HANG, bounded, drained, numbers, poll, register};
+use support::{Flag, HANG, bounded, drained, elapse, numbers, poll, register};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
@@ -24,7 +24,7 @@ fn at_once(tasks: usize) -> (Registry, Scope) {
 
 /// Lets everybody go on as far as they can: a paused clock moves when nobody can run.
 async fn idle() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    elapse(Duration::from_millis(1)).await;
 }
 
 /// Spawns a task that runs until the other half is used or dropped.
@@ -136,9 +136,9 @@ async fn a_stopped_task_keeps_its_slot_until_it_has_ended() {
     let (_, _second) = held(&root, "second");
     check_running(&registry, &root, &[1], 1).await;
     root.cancel(first, "enough").unwrap();
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    elapse(Duration::from_secs(8)).await;
     check_running(&registry, &root, &[1], 1).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    elapse(Duration::from_secs(2)).await;
     check_running(&registry, &root, &[2], 0).await;
 }
 

@@ -200,6 +200,9 @@ impl Root {
     fn start_queued(&mut self, root: RootId, limit: Option<usize>, fx: &mut Effects) {
         while limit.is_none_or(|limit| self.running < limit) {
             let Some(number) = self.queue.pop_front() else { return };
+            if self.records.get(number).is_some_and(|record| self.is_doomed(record)) {
+                continue;
+            }
             let live = self.records.get_mut(number).and_then(Record::live_mut);
             let Some(live) = live.filter(|live| live.slot == Slot::Queued) else { continue };
             live.slot = Slot::Held;

@@ -30,6 +30,15 @@ pub(crate) enum Seek {
     Claim,
     /// To know that there is one.
     Look,
+    /// The same for somebody who is not the task that owns the scope: it lends no slot.
+    Watch,
+}
+
+impl Seek {
+    /// Whether the task that owns the scope waits, and lends its slot.
+    fn lends(self) -> bool {
+        self != Self::Watch
+    }
 }
 
 impl Machine {
@@ -61,7 +70,9 @@ impl Machine {
             return false;
         };
         ended.delivery = Delivery::Ready;
-        if !ended.foreground {
+        if ended.foreground {
+            scope.put_aside(ended.seq, key.number);
+        } else {
             scope.put_ready(ended.seq, key.number, fx);
         }
         true
@@ -126,7 +137,7 @@ impl Machine {
             state.next_listener
         });
         fx.drop_waker(state.listeners.insert(key, waker));
-        if listener.is_none() && seek == Seek::Claim {
+        if listener.is_none() && seek.lends() {
             self.lend_slot(scope.task(scope.owner), fx);
         }
         Next::Waiting(key)
@@ -135,7 +146,7 @@ impl Machine {
     fn seek(&mut self, scope: ScopeKey, seek: Seek, fx: &mut Effects) -> Option<Next> {
         match seek {
             Seek::Claim => self.take(scope, fx).map(Next::Claimed),
-            Seek::Look => {
+            Seek::Look | Seek::Watch => {
                 let state = self.roots.get(&scope.root)?.scopes.get(&scope.owner)?;
                 (!state.ready.is_empty()).then_some(Next::Ready)
             }
@@ -153,7 +164,7 @@ impl Machine {
         if let Some(state) = self.scope_mut(scope) {
             fx.drop_waker(state.listeners.remove(&key));
         }
-        if seek == Seek::Claim {
+        if seek.lends() {
             self.return_slot(scope.task(scope.owner));
         }
     }
@@ -247,15 +258,19 @@ impl Machine {
             return Ok(false);
         }
         let id = record.id;
-        let mut ready = false;
+        let mut ready = None;
         match &mut record.state {
-            super::State::Live(live) => live.more().foreground = false,
+            super::State::Live(live) => {
+                let more = live.more();
+                (more.foreground, more.discard) = (false, false);
+            }
             super::State::Ended(ended) => {
                 ended.foreground = false;
-                ready = ended.delivery == Delivery::Ready;
+                ready = (ended.delivery == Delivery::Ready).then_some(ended.seq);
             }
         }
-        if ready {
+        if let Some(seq) = ready {
+            self.scope_mut(scope).into_iter().for_each(|state| state.remove_ready(seq));
             self.make_ready(scope.task(id.number()), now, fx);
         }
         self.publish(scope.root, id, fx, || EventKind::Detached);
@@ -263,21 +278,30 @@ impl Machine {
     }
 
     /// The caller that a foreground task was for is gone: nobody will ask for its outcome.
-    pub(crate) fn discard(&mut self, scope: ScopeKey, id: TaskId, now: Stamp, fx: &mut Effects) {
-        let Ok(record) = self.find_mut(scope, id.into()) else { return };
+    /// Returns whether it is a foreground task.
+    pub(crate) fn discard(
+        &mut self,
+        scope: ScopeKey,
+        id: TaskId,
+        now: Stamp,
+        fx: &mut Effects,
+    ) -> bool {
+        let Ok(record) = self.find_mut(scope, id.into()) else { return false };
         if !record.is_foreground() {
-            return;
+            return false;
         }
         let ready = match &mut record.state {
             super::State::Live(live) => {
                 live.more().discard = true;
-                false
+                None
             }
-            super::State::Ended(ended) => ended.delivery == Delivery::Ready,
+            super::State::Ended(ended) => (ended.delivery == Delivery::Ready).then_some(ended.seq),
         };
-        if ready {
+        if let Some(seq) = ready {
+            self.scope_mut(scope).into_iter().for_each(|state| state.remove_ready(seq));
             self.retain(scope.task(id.number()), now, fx);
         }
+        true
     }
 
     /// Marks an outcome as acknowledged and evicts what retention keeps no more (I4).
@@ -289,7 +313,7 @@ impl Machine {
     }
 
     /// Evicts the acknowledged outcomes that are too many or too old, the oldest first.
-    pub(super) fn expire(&mut self, root: super::RootId, now: Stamp, fx: &mut Effects) {
+    pub(crate) fn expire(&mut self, root: super::RootId, now: Stamp, fx: &mut Effects) {
         let retention = self.policy.retention;
         while let Some(state) = self.roots.get_mut(&root) {
             let Some(&(number, acked)) = state.retained.front() else { return };

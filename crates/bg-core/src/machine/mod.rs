@@ -9,10 +9,10 @@
 //! 1. A record is `Live`, then `Ended`, and never the other way. [`Machine::finish`] is the only
 //!    place that makes the change: status and outcome are one value, so nobody can see one without
 //!    the other (R3), and a second end is counted as superseded and changes nothing (R1).
-//! 2. An ended record is `Ready`, `Held` by one claim, or `Acked`. `ready[seq]` of its scope names
-//!    the record that ended as number `seq` of its root if and only if it is `Ready` and not a
-//!    foreground task; a claim that is given back returns to its own `seq` (R2). `undelivered` of
-//!    a root counts the ended records that are not `Acked`.
+//! 2. An ended record is `Ready`, `Held` by one claim, or `Acked`. `ready` of its scope, or `aside`
+//!    for a foreground task, names the record that ended as number `seq` of its root under `seq` if
+//!    and only if it is `Ready`; a claim that is given back returns to its own `seq` (R2).
+//!    `undelivered` of a root counts the ended records that are not `Acked`.
 //! 3. The members of a scope are its live records and its ended ones that are not acknowledged,
 //!    linked in the order of their numbers.
 //! 4. Only acknowledged records are in `retained`, and only they are ever evicted.
@@ -27,7 +27,7 @@
 //! 10. When a stop was requested of a record, it was requested of everything live below it, or a
 //!     sweep is under way that will. A record that a sweep covers counts as stopped.
 //! 11. `running` of a root counts the records whose slot is `Held`, `queued` those whose slot is
-//!     `Queued`; while there is a slot to give, nobody is queued.
+//!     `Queued`; while there is a slot to give, nobody is queued whom no sweep is about to stop.
 
 mod admit;
 mod deliver;
@@ -304,6 +304,13 @@ impl Root {
     fn is_stopped(&self, record: &Record) -> bool {
         record.live().is_some_and(|live| live.stop.is_some())
             || self.sweep_over(record.id.number(), record.owner).is_some()
+    }
+
+    /// Returns whether a live record or something above it was stopped, so that a sweep will reach
+    /// it (I10).
+    fn is_doomed(&self, record: &Record) -> bool {
+        let above = |record: &&Record| self.records.get(record.owner);
+        std::iter::successors(Some(record), above).any(|record| self.is_stopped(record))
     }
 
     fn sweep_over(&self, number: u64, owner: u64) -> Option<&scope::Sweep> {

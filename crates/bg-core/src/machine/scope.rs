@@ -23,6 +23,8 @@ pub(super) struct ScopeState {
     /// What is claimable: completion number and task, by the former. Nearly everything is added
     /// at the end and taken from the front.
     pub(super) ready: VecDeque<(u64, u64)>,
+    /// The same for foreground tasks, whose outcomes are claimed by id only.
+    aside: BTreeMap<u64, u64>,
     gauge: Option<Gauge>,
     pub(super) listeners: BTreeMap<u64, Waker>,
     pub(super) next_listener: u64,
@@ -141,15 +143,30 @@ impl ScopeState {
         Some(number)
     }
 
+    pub(super) fn put_aside(&mut self, seq: u64, number: u64) {
+        self.aside.insert(seq, number);
+    }
+
+    /// Takes out what was claimed by its id.
     pub(super) fn remove_ready(&mut self, seq: u64) {
-        if let Ok(at) = self.ready.binary_search_by_key(&seq, |&(seq, _)| seq) {
-            self.ready.remove(at);
-            self.measure();
+        match self.ready.binary_search_by_key(&seq, |&(seq, _)| seq) {
+            Ok(at) => {
+                self.ready.remove(at);
+                self.measure();
+            }
+            Err(_) => {
+                self.aside.remove(&seq);
+            }
         }
     }
 
+    /// Takes everything that nobody has claimed, in order of completion.
     pub(super) fn clear_ready(&mut self) -> Vec<u64> {
-        let ready = std::mem::take(&mut self.ready);
+        let mut ready: Vec<_> = std::mem::take(&mut self.ready).into();
+        if !self.aside.is_empty() {
+            ready.extend(std::mem::take(&mut self.aside));
+            ready.sort_unstable();
+        }
         self.measure();
         ready.into_iter().map(|(_, number)| number).collect()
     }

@@ -67,6 +67,11 @@ pub(crate) async fn started(scope: &Scope, id: TaskId) {
     }
 }
 
+/// Lets so much virtual time pass. Everything that can run runs before.
+pub(crate) async fn elapse(time: Duration) {
+    let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
+}
+
 /// Set when what holds the other half is dropped.
 #[derive(Clone, Default)]
 pub(crate) struct Flag(Arc<AtomicBool>);
