@@ -1,7 +1,5 @@
 //! The unscoped view, for humans at a terminal.
 
-use tokio::time::Instant;
-
 use crate::id::TaskId;
 use crate::machine::{CancelOutcome, Key, RootId};
 use crate::outcome::Reason;
@@ -68,8 +66,7 @@ pub struct Stats {
 impl Admin {
     /// Lists the live and undelivered tasks of all roots, by root and number.
     pub fn snapshot(&self) -> Vec<AdminTask> {
-        let now = Instant::now();
-        self.0.call(|machine, _| machine.list_all(machine.stamp(now))).unwrap_or_default()
+        self.0.call_at(|machine, now, _| machine.list_all(now)).unwrap_or_default()
     }
 
     /// Requests a stop of a task whoever owns it; `None` if there is none.
@@ -81,13 +78,7 @@ impl Admin {
     ) -> Option<CancelOutcome> {
         let reason = Reason::Requested(reason.into());
         let key = Key { root: RootId(root), number: task.number() };
-        let now = Instant::now();
-        self.0
-            .call(|machine, fx| {
-                let now = machine.stamp(now);
-                machine.cancel_any(key, reason, now, fx)
-            })
-            .flatten()
+        self.0.call_at(|machine, now, fx| machine.cancel_any(key, reason, now, fx)).flatten()
     }
 
     /// Requests a stop of everything in all roots; returns how many of the roots' own tasks were

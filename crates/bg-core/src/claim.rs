@@ -7,8 +7,6 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::time::Instant;
-
 use crate::machine::{Key, Next as Found, ScopeKey, Seek};
 use crate::outcome::Finished;
 use crate::scope::Scope;
@@ -213,21 +211,17 @@ impl Drain {
     }
 
     fn first(&mut self) -> Option<Arc<Finished>> {
-        let (cell, now) = (self.inbox.0.cell(), Instant::now());
+        let cell = self.inbox.0.cell();
         self.batch = 2;
-        let first = cell.shared.call(|machine, fx| {
-            let now = machine.stamp(now);
-            machine.take_acked(cell.key, now, fx)
-        });
+        let first = cell.shared.call_at(|machine, now, fx| machine.take_acked(cell.key, now, fx));
         first.flatten()
     }
 
     /// Acknowledges what was yielded, and takes the next batch.
     fn refill(&mut self) {
-        let (cell, now) = (self.inbox.0.cell(), Instant::now());
+        let cell = self.inbox.0.cell();
         let (yielded, taken) = (&mut self.yielded, &mut self.taken);
-        cell.shared.call(|machine, fx| {
-            let now = machine.stamp(now);
+        cell.shared.call_at(|machine, now, fx| {
             yielded.drain(..).for_each(|key| machine.ack(key, now, fx));
             machine.take_some(cell.key, self.batch, taken, fx);
         });
@@ -259,10 +253,8 @@ impl Drop for Drain {
         if self.yielded.is_empty() && self.taken.is_empty() {
             return;
         }
-        let now = Instant::now();
         let (yielded, taken) = (&self.yielded, &self.taken);
-        self.inbox.0.cell().shared.call(|machine, fx| {
-            let now = machine.stamp(now);
+        self.inbox.0.cell().shared.call_at(|machine, now, fx| {
             for &key in yielded {
                 machine.ack(key, now, fx);
             }
@@ -302,9 +294,8 @@ impl Claim {
     /// long as it is kept.
     pub fn ack(mut self) -> Arc<Finished> {
         self.acked = true;
-        let (key, now) = (self.held.key, Instant::now());
-        self.scope.cell().shared.call(|machine, fx| {
-            let now = machine.stamp(now);
+        let key = self.held.key;
+        self.scope.cell().shared.call_at(|machine, now, fx| {
             machine.ack(key, now, fx);
         });
         self.held.finished.clone()
@@ -333,9 +324,8 @@ impl fmt::Debug for Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if !self.acked {
-            let (key, now) = (self.held.key, Instant::now());
-            self.scope.cell().shared.call(|machine, fx| {
-                let now = machine.stamp(now);
+            let key = self.held.key;
+            self.scope.cell().shared.call_at(|machine, now, fx| {
                 machine.give_back(key, now, fx);
             });
         }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::cell::ScopeCell;
 use crate::id::TaskId;
 use crate::outcome::Finished;
-use crate::scope::ScopeCell;
 use crate::sync::Arc;
 use crate::wait::Watch;
 

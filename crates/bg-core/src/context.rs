@@ -173,9 +173,7 @@ impl TaskContext {
     /// Ends the task before this returns.
     pub(crate) fn finish(&self, outcome: Outcome) {
         let finished = Arc::new(Finished::new(self.id, outcome));
-        let now = Instant::now();
-        self.shared.call(|machine, fx| {
-            let now = machine.stamp(now);
+        self.shared.call_at(|machine, now, fx| {
             machine.finish(self.key(), finished, now, fx);
         });
     }

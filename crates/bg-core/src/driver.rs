@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use crate::cell::WeakScope;
 use crate::claim::Claim;
-use crate::scope::{Scope, WeakScope};
+use crate::scope::Scope;
 use crate::sync::Arc;
 
 /// The right to run a turn: one at a time, whether a user or a [`Driver`] starts it.

@@ -5,8 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::claim::Claim;
 use crate::error::{ClaimError, TaskError};
 use crate::id::TaskId;
@@ -122,11 +120,8 @@ impl Drop for Foreground {
             return;
         }
         let cell = self.scope.cell();
-        let now = Instant::now();
-        let discarded = cell.shared.call(|machine, fx| {
-            let now = machine.stamp(now);
-            machine.discard(cell.key, self.id, now, fx)
-        });
+        let discarded =
+            cell.shared.call_at(|machine, now, fx| machine.discard(cell.key, self.id, now, fx));
         // Somebody else may have detached it: it goes on then.
         if discarded == Some(true) {
             // Nobody is left to tell: a task that has ended needs no stopping.

@@ -76,6 +76,7 @@
 //! whoever takes it next.
 
 mod admin;
+mod cell;
 mod claim;
 mod close;
 mod completer;

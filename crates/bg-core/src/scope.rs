@@ -2,13 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::time::Instant;
-
-use crate::claim::{Claim, Inbox, Ready};
+use crate::cell::{ScopeCell, WeakScope};
+use crate::claim::{Claim, Inbox};
 use crate::close::CloseReport;
 use crate::completer::Completer;
 use crate::context::TaskContext;
@@ -17,11 +14,11 @@ use crate::foreground::Foreground;
 use crate::future::{TaskFuture, Waiting};
 use crate::id::{TaskId, TaskRef};
 use crate::log::OutputLog;
-use crate::machine::{CancelOutcome, Gauge, ScopeKey, Spawned};
+use crate::machine::{CancelOutcome, ScopeKey, Spawned};
 use crate::mailbox::Message;
 use crate::outcome::{Finished, Reason, TaskResult};
 use crate::shared::{Post, Shared};
-use crate::sync::{Arc, Weak};
+use crate::sync::Arc;
 use crate::task::{Snapshot, Task};
 use crate::view::{Peek, Peeked};
 use crate::wait::Wait;
@@ -38,79 +35,17 @@ use crate::watch::StatusWatch;
 #[derive(Clone)]
 pub struct Scope(Arc<ScopeCell>);
 
-pub(crate) struct ScopeCell {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) key: ScopeKey,
-    /// How much is in the inbox, fetched when somebody first asks.
-    gauge: OnceLock<Gauge>,
-    /// The runtime that this scope has told the registry of.
-    runtime: OnceLock<tokio::runtime::Id>,
-}
-
-impl ScopeCell {
-    /// Returns the runtime of the caller; the registry remembers it for timers.
-    fn enter_runtime(&self) -> Option<Handle> {
-        let handle = Handle::try_current().ok()?;
-        if self.runtime.get() != Some(&handle.id()) {
-            self.shared.remember_runtime(&handle);
-            // The first one stays: with another one it is told again each time.
-            let _ = self.runtime.set(handle.id());
-        }
-        Some(handle)
-    }
-
-    /// Returns whether the inbox is empty, without the registry's lock.
-    pub(crate) fn is_empty(&self) -> bool {
-        if let Some(gauge) = self.gauge.get() {
-            return gauge.is_empty();
-        }
-        let gauge = self.shared.call(|machine, _| machine.gauge(self.key)).flatten();
-        gauge.is_none_or(|gauge| self.gauge.get_or_init(|| gauge).is_empty())
-    }
-}
-
-/// A scope that does not keep its root open.
-#[derive(Clone, Debug)]
-pub(crate) struct WeakScope {
-    cell: Weak<ScopeCell>,
-    shared: Arc<Shared>,
-    key: ScopeKey,
-}
-
-impl WeakScope {
-    pub(crate) fn ready(&self) -> Ready {
-        Ready::weak(&self.shared, self.key)
-    }
-
-    pub(crate) fn claims(&self, max: usize) -> Vec<Claim> {
-        self.upgrade().map_or_else(Vec::new, |scope| scope.inbox().take(max))
-    }
-
-    /// Returns whether there is nothing to claim now.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.upgrade().is_none_or(|scope| scope.inbox().is_empty())
-    }
-
-    fn upgrade(&self) -> Option<Scope> {
-        match self.cell.upgrade() {
-            Some(cell) => Some(Scope(cell)),
-            // The scope of a task lives as long as the task, whoever has a handle to it.
-            None if self.key.owner != ScopeKey::ROOT_OWNER => {
-                Some(Scope::new(self.shared.clone(), self.key))
-            }
-            None => None,
-        }
-    }
-}
-
 impl Scope {
     pub(crate) fn new(shared: Arc<Shared>, key: ScopeKey) -> Self {
-        Self(Arc::new(ScopeCell { shared, key, gauge: OnceLock::new(), runtime: OnceLock::new() }))
+        Self(Arc::new(ScopeCell::new(shared, key)))
+    }
+
+    pub(crate) fn of(cell: Arc<ScopeCell>) -> Self {
+        Self(cell)
     }
 
     pub(crate) fn downgrade(&self) -> WeakScope {
-        let (shared, key) = (self.0.shared.clone(), self.0.key);
-        WeakScope { cell: Arc::downgrade(&self.0), shared, key }
+        WeakScope::new(&self.0)
     }
 
     pub(crate) fn cell(&self) -> &Arc<ScopeCell> {
@@ -169,12 +104,10 @@ impl Scope {
     }
 
     fn add(&self, task: Task, external: bool) -> Result<Spawned, SpawnError> {
-        let (scope, now, deadline) = (self.0.key, Instant::now(), task.deadline);
+        let (scope, deadline) = (self.0.key, task.deadline);
         let shared = &self.0.shared;
-        let spawned = shared.call(|machine, fx| {
-            let now = machine.stamp(now);
-            machine.spawn(scope, task, external, now, fx)
-        });
+        let spawned =
+            shared.call_at(|machine, now, fx| machine.spawn(scope, task, external, now, fx));
         let spawned = spawned.ok_or(SpawnError::Closed)??;
         if let Some(deadline) = deadline {
             shared.stop_after(scope.task(spawned.id.number()), deadline);
@@ -251,12 +184,10 @@ impl Scope {
     /// case the error carries the outcome for reading.
     pub fn claim(&self, task: impl Into<TaskRef>) -> Result<Claim, ClaimError> {
         let task = task.into();
-        let now = Instant::now();
         let held = self
             .0
             .shared
-            .call(|machine, fx| {
-                let now = machine.stamp(now);
+            .call_at(|machine, now, fx| {
                 machine.expire(self.0.key.root, now, fx);
                 machine.claim(self.0.key, task, fx)
             })
@@ -270,13 +201,10 @@ impl Scope {
     ///
     /// [`ClaimError::NotEnded`] or [`ClaimError::Task`].
     pub fn outcome(&self, task: impl Into<TaskRef>) -> Result<Arc<Finished>, ClaimError> {
-        let (task, now) = (task.into(), Instant::now());
+        let task = task.into();
         self.0
             .shared
-            .call(|machine, fx| {
-                let now = machine.stamp(now);
-                machine.read(self.0.key, task, now, fx)
-            })
+            .call_at(|machine, now, fx| machine.read(self.0.key, task, now, fx))
             .ok_or(TaskError::Closed)?
     }
 
@@ -294,13 +222,9 @@ impl Scope {
         reason: impl Into<Arc<str>>,
     ) -> Result<CancelOutcome, TaskError> {
         let (task, reason) = (task.into(), Reason::Requested(reason.into()));
-        let now = Instant::now();
         self.0
             .shared
-            .call(|machine, fx| {
-                let now = machine.stamp(now);
-                machine.cancel(self.0.key, task, reason, now, fx)
-            })
+            .call_at(|machine, now, fx| machine.cancel(self.0.key, task, reason, now, fx))
             .ok_or(TaskError::Closed)?
     }
 
@@ -326,11 +250,7 @@ impl Scope {
     /// Lists the live and undelivered tasks of this scope, by number. Foreground tasks are not
     /// listed.
     pub fn snapshot(&self) -> Vec<Snapshot> {
-        let now = Instant::now();
-        self.0
-            .shared
-            .call(|machine, _| machine.list(self.0.key, machine.stamp(now)))
-            .unwrap_or_default()
+        self.0.shared.call_at(|machine, now, _| machine.list(self.0.key, now)).unwrap_or_default()
     }
 
     /// Counts the tasks of this scope that have not ended, foreground tasks among them.
@@ -370,10 +290,9 @@ impl Scope {
     /// # Ok::<(), bg_core::SpawnError>(())
     /// ```
     pub fn page(&self, after: u64, max: usize) -> Vec<Snapshot> {
-        let now = Instant::now();
         self.0
             .shared
-            .call(|machine, _| machine.page(self.0.key, after, max, machine.stamp(now)))
+            .call_at(|machine, now, _| machine.page(self.0.key, after, max, now))
             .unwrap_or_default()
     }
 
@@ -383,13 +302,10 @@ impl Scope {
     ///
     /// [`TaskError`].
     pub fn inspect(&self, task: impl Into<TaskRef>) -> Result<Snapshot, TaskError> {
-        let (task, now) = (task.into(), Instant::now());
+        let task = task.into();
         self.0
             .shared
-            .call(|machine, fx| {
-                let now = machine.stamp(now);
-                machine.inspect(self.0.key, task, now, fx)
-            })
+            .call_at(|machine, now, fx| machine.inspect(self.0.key, task, now, fx))
             .ok_or(TaskError::Closed)?
     }
 
@@ -414,12 +330,11 @@ impl Scope {
     ///
     /// [`TaskError`].
     pub fn peek(&self, task: impl Into<TaskRef>, peek: Peek) -> Result<Peeked, TaskError> {
-        let (task, now) = (task.into(), Instant::now());
+        let task = task.into();
         let view = self
             .0
             .shared
-            .call(|machine, fx| {
-                let now = machine.stamp(now);
+            .call_at(|machine, now, fx| {
                 machine.expire(self.0.key.root, now, fx);
                 machine.task_view(self.0.key, task)
             })
@@ -469,25 +384,18 @@ impl Scope {
     ///
     /// [`TaskError`].
     pub fn detach(&self, task: impl Into<TaskRef>) -> Result<bool, TaskError> {
-        let (task, now) = (task.into(), Instant::now());
+        let task = task.into();
         self.0
             .shared
-            .call(|machine, fx| {
-                let now = machine.stamp(now);
-                machine.detach(self.0.key, task, now, fx)
-            })
+            .call_at(|machine, now, fx| machine.detach(self.0.key, task, now, fx))
             .ok_or(TaskError::Closed)?
     }
 
     /// Returns the delivered outcomes that are still kept, the oldest first.
     pub fn history(&self) -> Vec<Arc<Finished>> {
-        let now = Instant::now();
         self.0
             .shared
-            .call(|machine, fx| {
-                let now = machine.stamp(now);
-                machine.history(self.0.key, now, fx)
-            })
+            .call_at(|machine, now, fx| machine.history(self.0.key, now, fx))
             .unwrap_or_default()
     }
 
@@ -497,11 +405,10 @@ impl Scope {
     ///
     /// [`TaskError`].
     pub fn log(&self, task: impl Into<TaskRef>) -> Result<Option<OutputLog>, TaskError> {
-        let (task, now) = (task.into(), Instant::now());
+        let task = task.into();
         self.0
             .shared
-            .call(|machine, fx| {
-                let now = machine.stamp(now);
+            .call_at(|machine, now, fx| {
                 machine.expire(self.0.key.root, now, fx);
                 machine.task_log(self.0.key, task)
             })
@@ -531,21 +438,5 @@ impl Scope {
 impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Scope").field(&self.0.key).finish()
-    }
-}
-
-impl Drop for ScopeCell {
-    fn drop(&mut self) {
-        if self.key.owner == ScopeKey::ROOT_OWNER {
-            let root = self.key.root;
-            let now = Instant::now();
-            let released = self.shared.call(|machine, fx| {
-                let now = machine.stamp(now);
-                machine.abandon(root, now, fx)
-            });
-            if let Some(outcomes @ 1..) = released {
-                tracing::debug!(root = root.0, outcomes, "released with the last handle of a root");
-            }
-        }
     }
 }

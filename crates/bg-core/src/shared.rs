@@ -26,7 +26,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::effects::{Chores, Effects, GraceTimer, Start, shielded};
-use crate::machine::{Key, Machine, Policy};
+use crate::machine::{Key, Machine, Policy, Stamp};
 use crate::outcome::Finished;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, SPINS, Weak, fence};
 
@@ -125,6 +125,18 @@ impl Shared {
         if self.eager.load(Ordering::Relaxed) != eager {
             self.eager.store(eager, Ordering::Release);
         }
+    }
+
+    /// The same for a change that asks what time it is. The clock is read before the lock.
+    pub(crate) fn call_at<R>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Machine, Stamp, &mut Effects) -> R,
+    ) -> Option<R> {
+        let now = Instant::now();
+        self.call(|machine, fx| {
+            let now = machine.stamp(now);
+            change(machine, now, fx)
+        })
     }
 
     /// Leaves a report for whoever takes the lock next, which applies it first: a task that starts

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 use crate::error::TaskError;
 use crate::id::TaskId;
@@ -67,9 +67,7 @@ impl Wait {
 
     fn begin(&mut self) -> Result<(), TaskError> {
         let cell = self.scope.cell();
-        let now = Instant::now();
-        let begun = cell.shared.call(|machine, fx| {
-            let now = machine.stamp(now);
+        let begun = cell.shared.call_at(|machine, now, fx| {
             machine.expire(cell.key.root, now, fx);
             machine.begin_wait(cell.key, &self.ids, self.mode, fx)
         });
@@ -123,23 +121,14 @@ impl Watch {
 
     /// Returns what was seen once the wait is over; `None` when the registry is gone.
     fn poll(&mut self, waker: Waker) -> Poll<Option<Seen>> {
-        let now = Instant::now();
-        let seen = self.shared.call(|machine, fx| {
-            let now = machine.stamp(now);
-            machine.poll_wait(self.wait, waker, now, fx)
-        });
+        let seen =
+            self.shared.call_at(|machine, now, fx| machine.poll_wait(self.wait, waker, now, fx));
         seen.unwrap_or(Poll::Ready(None))
     }
 
     /// Ends the wait, over or not; `None` when the registry is gone.
     pub(crate) fn end(&mut self) -> Option<Seen> {
-        let now = Instant::now();
-        self.shared
-            .call(|machine, fx| {
-                let now = machine.stamp(now);
-                machine.end_wait(self.wait, now, fx)
-            })
-            .flatten()
+        self.shared.call_at(|machine, now, fx| machine.end_wait(self.wait, now, fx)).flatten()
     }
 
     /// Waits until it is over, the time is, or the registry is gone; returns whether it is over.

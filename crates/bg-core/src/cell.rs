@@ -1,0 +1,96 @@
+//! What a scope's clones share.
+
+use std::sync::OnceLock;
+
+use tokio::runtime::Handle;
+
+use crate::claim::{Claim, Ready};
+use crate::machine::{Gauge, ScopeKey};
+use crate::scope::Scope;
+use crate::shared::Shared;
+use crate::sync::{Arc, Weak};
+
+pub(crate) struct ScopeCell {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) key: ScopeKey,
+    /// How much is in the inbox, fetched when somebody first asks.
+    gauge: OnceLock<Gauge>,
+    /// The runtime that this scope has told the registry of.
+    runtime: OnceLock<tokio::runtime::Id>,
+}
+
+impl ScopeCell {
+    pub(crate) fn new(shared: Arc<Shared>, key: ScopeKey) -> Self {
+        Self { shared, key, gauge: OnceLock::new(), runtime: OnceLock::new() }
+    }
+
+    /// Returns the runtime of the caller; the registry remembers it for timers.
+    pub(crate) fn enter_runtime(&self) -> Option<Handle> {
+        let handle = Handle::try_current().ok()?;
+        if self.runtime.get() != Some(&handle.id()) {
+            self.shared.remember_runtime(&handle);
+            // The first one stays: with another one it is told again each time.
+            let _ = self.runtime.set(handle.id());
+        }
+        Some(handle)
+    }
+
+    /// Returns whether the inbox is empty, without the registry's lock.
+    pub(crate) fn is_empty(&self) -> bool {
+        if let Some(gauge) = self.gauge.get() {
+            return gauge.is_empty();
+        }
+        let gauge = self.shared.call(|machine, _| machine.gauge(self.key)).flatten();
+        gauge.is_none_or(|gauge| self.gauge.get_or_init(|| gauge).is_empty())
+    }
+}
+
+/// A scope that does not keep its root open.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakScope {
+    cell: Weak<ScopeCell>,
+    shared: Arc<Shared>,
+    key: ScopeKey,
+}
+
+impl WeakScope {
+    pub(crate) fn new(cell: &Arc<ScopeCell>) -> Self {
+        Self { cell: Arc::downgrade(cell), shared: cell.shared.clone(), key: cell.key }
+    }
+
+    pub(crate) fn ready(&self) -> Ready {
+        Ready::weak(&self.shared, self.key)
+    }
+
+    pub(crate) fn claims(&self, max: usize) -> Vec<Claim> {
+        self.upgrade().map_or_else(Vec::new, |scope| scope.inbox().take(max))
+    }
+
+    /// Returns whether there is nothing to claim now.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.upgrade().is_none_or(|scope| scope.inbox().is_empty())
+    }
+
+    fn upgrade(&self) -> Option<Scope> {
+        match self.cell.upgrade() {
+            Some(cell) => Some(Scope::of(cell)),
+            // The scope of a task lives as long as the task, whoever has a handle to it.
+            None if self.key.owner != ScopeKey::ROOT_OWNER => {
+                Some(Scope::new(self.shared.clone(), self.key))
+            }
+            None => None,
+        }
+    }
+}
+
+impl Drop for ScopeCell {
+    fn drop(&mut self) {
+        if self.key.owner == ScopeKey::ROOT_OWNER {
+            let root = self.key.root;
+            let released = self.shared.call_at(|machine, now, fx| machine.abandon(root, now, fx));
+            if let Some(outcomes @ 1..) = released {
+                tracing::debug!(root = root.0, outcomes, "released with the last handle of a root");
+            }
+        }
+    }
+}
