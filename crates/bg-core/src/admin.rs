@@ -1,7 +1,7 @@
 //! The unscoped view, for humans at a terminal.
 
 use crate::id::TaskId;
-use crate::machine::{CancelOutcome, Key, RootId};
+use crate::machine::{CancelOutcome, RootId};
 use crate::outcome::Reason;
 use crate::shared::Shared;
 use crate::sync::Arc;
@@ -77,8 +77,8 @@ impl Admin {
         reason: impl Into<Arc<str>>,
     ) -> Option<CancelOutcome> {
         let reason = Reason::Requested(reason.into());
-        let key = Key { root: RootId(root), number: task.number() };
-        self.0.call_at(|machine, now, fx| machine.cancel_any(key, reason, now, fx)).flatten()
+        let root = RootId(root);
+        self.0.call_at(|machine, now, fx| machine.cancel_any(root, task, reason, now, fx)).flatten()
     }
 
     /// Requests a stop of everything in all roots; returns how many of the roots' own tasks were

@@ -109,8 +109,12 @@ impl Chores {
 /// Runs foreign code and keeps its panic to itself.
 pub(crate) fn shielded(run: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
-        tracing::error!("a waker, token or destructor panicked");
         discard(payload);
+        // What listens to it is foreign code as well.
+        let told = || tracing::error!("a waker, token or destructor panicked");
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(told)) {
+            discard(payload);
+        }
     }
 }
 

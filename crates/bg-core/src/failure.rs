@@ -124,15 +124,19 @@ impl PanicReport {
     /// assert_eq!(PanicReport::of(payload).message, "out of cheese");
     /// ```
     pub fn of(payload: Box<dyn std::any::Any + Send>) -> Self {
-        let location = LOCATION.take();
+        let message = Self::message_of(&*payload);
+        let location = location_of(&message);
+        discard(payload);
+        Self { message, location, partial: None }
+    }
+
+    fn message_of(payload: &(dyn std::any::Any + Send)) -> String {
         let message = payload
             .downcast_ref::<&str>()
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("a panic whose payload is not text");
-        let message = text::prefix(message, Self::MAX_MESSAGE_BYTES).to_owned();
-        discard(payload);
-        Self { message, location, partial: None }
+        text::prefix(message, Self::MAX_MESSAGE_BYTES).to_owned()
     }
 
     /// Has reports say where panics happen from now on. A payload does not know its place, so
@@ -153,7 +157,7 @@ impl PanicReport {
         ONCE.call_once(|| {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |info| {
-                LOCATION.set(info.location().map(ToString::to_string));
+                note_location(info);
                 before(info);
             }));
         });
@@ -166,6 +170,26 @@ impl PanicReport {
 }
 
 thread_local! {
-    /// Where the latest panic of this thread happened, until it is reported.
-    static LOCATION: Cell<Option<String>> = const { Cell::new(None) };
+    /// What the latest panics of this thread said and where they happened, until one is reported:
+    /// what panics inside an unwind is caught first, and not reported here.
+    static LOCATIONS: Cell<Vec<(String, String)>> = const { Cell::new(Vec::new()) };
+}
+
+/// Most panics whose places are kept until one of them is reported.
+const MAX_LOCATIONS: usize = 8;
+
+fn note_location(info: &std::panic::PanicHookInfo<'_>) {
+    let Some(location) = info.location() else { return };
+    let mut noted = LOCATIONS.take();
+    if noted.len() == MAX_LOCATIONS {
+        noted.remove(0);
+    }
+    noted.push((PanicReport::message_of(info.payload()), location.to_string()));
+    LOCATIONS.set(noted);
+}
+
+/// Takes the place of the latest panic that said this.
+fn location_of(message: &str) -> Option<String> {
+    let noted = LOCATIONS.take();
+    noted.into_iter().rev().find(|(said, _)| said == message).map(|(_, location)| location)
 }

@@ -20,7 +20,7 @@ use tokio::task::AbortHandle;
 
 use crate::context::TaskContext;
 use crate::effects::Start;
-use crate::failure::PanicReport;
+use crate::failure::{Failure, PanicReport};
 use crate::outcome::{Outcome, Reason, TaskResult};
 
 pin_project! {
@@ -114,6 +114,9 @@ fn destroyed_badly(outcome: Outcome, payload: Box<dyn std::any::Any + Send>) -> 
     let report = PanicReport::of(payload);
     match outcome {
         Outcome::Completed(output) => Outcome::Panicked(report.with_output(output)),
+        Outcome::Failed(Failure { partial: Some(partial), .. }) => {
+            Outcome::Panicked(report.with_output(*partial))
+        }
         Outcome::Panicked(first) => Outcome::Panicked(first),
         _ => Outcome::Panicked(report),
     }

@@ -77,6 +77,8 @@ struct Log {
     total: AtomicU64,
     /// Who is told that it grew.
     listener: Option<Listener>,
+    /// The highest total that was told to all: of two who write, the later may tell first.
+    published: AtomicU64,
 }
 
 /// The registry, and the task that writes.
@@ -156,6 +158,7 @@ impl OutputLog {
             closed: AtomicBool::new(false),
             total: AtomicU64::new(0),
             listener,
+            published: AtomicU64::new(0),
         }))
     }
 
@@ -179,6 +182,11 @@ impl OutputLog {
     fn tell(&self, total: u64) {
         let Some((shared, key)) = &self.0.listener else { return };
         with_weak(shared, |machine, fx| machine.output_grew(*key, total, fx));
+    }
+
+    /// Returns whether a total is news, and notes that it is told.
+    pub(crate) fn tells(&self, total: u64) -> bool {
+        self.0.published.fetch_max(total, Ordering::Relaxed) < total
     }
 
     /// Says that nothing more will come. The registry does this when the task ends.

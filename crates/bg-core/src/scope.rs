@@ -358,7 +358,17 @@ impl Scope {
             machine.mailbox_of(self.0.key, task).map(|mailbox| (id, mailbox))
         });
         let (id, mailbox) = found.ok_or(TaskError::Closed)??;
-        mailbox.send(id, message)
+        match mailbox.send(id, message) {
+            // It ended just now, and the mailbox does not know how.
+            Err(SendError::Ended { .. }) => Err(self.why_unsent(id)),
+            sent => sent,
+        }
+    }
+
+    fn why_unsent(&self, id: TaskId) -> SendError {
+        let found =
+            self.0.shared.call(|machine, _| machine.mailbox_of(self.0.key, id.into()).map(|_| ()));
+        found.and_then(Result::err).unwrap_or(SendError::Task(TaskError::Closed))
     }
 
     /// Takes charge of a foreground task: a future of its outcome, which stops it when it is

@@ -97,7 +97,9 @@ impl Peek {
     }
 
     pub(crate) fn at(self, view: &dyn View) -> Peeked {
-        let mut blocks = view.last(self.blocks.max(1));
+        let wanted = self.blocks.max(1);
+        let mut blocks = view.last(wanted);
+        blocks.drain(..blocks.len().saturating_sub(wanted));
         for block in &mut blocks {
             limit(&mut block.text, self.chars);
         }

@@ -19,12 +19,15 @@ pub(crate) struct WatchCell(Mutex<State>);
 struct State {
     status: Status,
     version: u64,
+    /// The registry is gone: no other status will come.
+    closed: bool,
     wakers: Wakers,
 }
 
 impl WatchCell {
     pub(crate) fn new(status: Status) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { status, version: 1, wakers: Wakers::default() })))
+        let wakers = Wakers::default();
+        Arc::new(Self(Mutex::new(State { status, version: 1, closed: false, wakers })))
     }
 
     /// Sets the status; returns those to be woken, outside any lock.
@@ -32,6 +35,13 @@ impl WatchCell {
         let mut state = self.0.lock();
         state.status = status;
         state.version += 1;
+        state.wakers.take()
+    }
+
+    /// Says that no other status will come; returns those to be woken, outside any lock.
+    pub(crate) fn close(&self) -> impl Iterator<Item = Waker> + use<> {
+        let mut state = self.0.lock();
+        state.closed = true;
         state.wakers.take()
     }
 }
@@ -78,8 +88,8 @@ impl StatusWatch {
         self.cell.0.lock().status
     }
 
-    /// Waits for a status that was not seen yet; `None` once the terminal one was seen. It does
-    /// not end when the registry is dropped under a task that cannot be aborted.
+    /// Waits for a status that was not seen yet; `None` once the terminal one was seen, or when the
+    /// registry is gone.
     ///
     /// # Cancel safety
     ///
@@ -92,7 +102,7 @@ impl StatusWatch {
             let poll = if state.version != self.seen {
                 self.seen = state.version;
                 Poll::Ready(Some(state.status))
-            } else if state.status.is_terminal() {
+            } else if state.status.is_terminal() || state.closed {
                 Poll::Ready(None)
             } else {
                 spare = spare.and_then(|waker| state.wakers.keep(&mut self.waiting, waker));

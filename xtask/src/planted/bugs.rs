@@ -41,11 +41,11 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "a wait looks and leaves its waker in two steps: an end between them wakes nobody",
         edits: &[Edit {
             file: WAIT,
-            from: "            machine.poll_wait(self.wait, waker, now, fx)
-        });
+            from: "            self.shared.call_at(|machine, now, fx| machine.poll_wait(self.wait, waker, now, fx));
         seen.unwrap_or(Poll::Ready(None))",
-            to: "            machine.poll_wait(self.wait, Waker::noop().clone(), now, fx)
-        });
+            to: "            self.shared.call_at(|machine, now, fx| {
+                machine.poll_wait(self.wait, Waker::noop().clone(), now, fx)
+            });
         if let Some(Poll::Pending) = seen {
             self.shared.call(|machine, fx| machine.watch_wait(self.wait, waker, fx));
         }

@@ -206,8 +206,9 @@ impl Machine {
     /// Ends a claim: the outcome is delivered. Nothing happens if the root is gone.
     pub(crate) fn ack(&mut self, key: Key, now: Stamp, fx: &mut Effects) {
         if let Some(id) = self.held(key) {
-            self.retain(key, now, fx);
+            // Before it is evicted, if it is at once.
             self.publish(key.root, id, fx, || EventKind::Acked);
+            self.retain(key, now, fx);
         }
     }
 
@@ -218,9 +219,13 @@ impl Machine {
             // The caller that a foreground task was for could not use it: the inbox has it now.
             ended.foreground = false;
         }
-        let kind =
-            if self.make_ready(key, now, fx) { EventKind::GivenBack } else { EventKind::Released };
+        let owner = self.record_mut(key).map(|record| record.owner);
+        let scopes = self.roots.get(&key.root).map(|root| &root.scopes);
+        let scope = owner.and_then(|owner| scopes?.get(&owner));
+        let open = scope.is_some_and(|scope| !scope.ended);
+        let kind = if open { EventKind::GivenBack } else { EventKind::Released };
         self.publish(key.root, id, fx, || kind);
+        self.make_ready(key, now, fx);
     }
 
     fn held(&mut self, key: Key) -> Option<TaskId> {
@@ -344,7 +349,9 @@ impl Machine {
 
     /// Says that a task wrote to its output log. Ignored after the end.
     pub(crate) fn output_grew(&mut self, key: Key, total: u64, fx: &mut Effects) {
-        if let Some((id, _)) = self.live_mut(key) {
+        let Some((id, live)) = self.live_mut(key) else { return };
+        let log = live.more.as_ref().and_then(|more| more.log.as_ref());
+        if log.is_some_and(|log| log.tells(total)) {
             self.publish(key.root, id, fx, || EventKind::OutputGrew { total });
         }
     }

@@ -37,7 +37,9 @@ impl Machine {
         max: usize,
         now: Stamp,
     ) -> Vec<Snapshot> {
-        let Some(root) = self.roots.get(&scope.root) else { return Vec::new() };
+        let root =
+            self.roots.get(&scope.root).filter(|root| root.scopes.contains_key(&scope.owner));
+        let Some(root) = root else { return Vec::new() };
         let shown = root.members_after(scope.owner, after).filter(|record| !record.is_foreground());
         shown.take(max).map(|record| record.snapshot(now)).collect()
     }
@@ -115,15 +117,14 @@ impl Machine {
     /// Stops a task whoever owns it; `None` if there is none.
     pub(crate) fn cancel_any(
         &mut self,
-        key: Key,
+        root: RootId,
+        id: TaskId,
         reason: Reason,
         now: Stamp,
         fx: &mut Effects,
     ) -> Option<super::CancelOutcome> {
-        let record = self.record_mut(key)?;
-        let scope = ScopeKey { root: key.root, owner: record.owner };
-        let id = record.id;
-        self.cancel(scope, id.into(), reason, now, fx).ok()
+        let owner = self.record_mut(Key { root, number: id.number() })?.owner;
+        self.cancel(ScopeKey { root, owner }, id.into(), reason, now, fx).ok()
     }
 
     /// Stops everything in all roots; returns how many of the roots' own tasks were not being

@@ -286,7 +286,14 @@ impl Root {
     }
 
     fn drop_in(self, fx: &mut Effects) {
-        fx.drop_all(self.records.into_records().map(Record::into_foreign));
+        for record in self.records.into_records() {
+            // Those that hold one task only: nothing else will tell them.
+            if let Some(more) = record.live().and_then(|live| live.more.as_ref()) {
+                fx.wake(more.watch.iter().flat_map(|watch| watch.close()));
+                fx.wake(more.mailbox.iter().flat_map(|mailbox| mailbox.close().1));
+            }
+            fx.drop(record.into_foreign());
+        }
         fx.drop_all(self.parent.map(Foreign::Parent));
     }
 

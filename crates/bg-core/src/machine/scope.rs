@@ -46,8 +46,8 @@ pub(super) struct Sweep {
     pub(super) grace: Option<Duration>,
     /// The next member to stop; 0 when none is left.
     pub(super) cursor: u64,
-    /// The first number that it does not reach.
-    pub(super) upto: u64,
+    /// The last number that it reaches.
+    pub(super) last: u64,
 }
 
 /// How many outcomes an inbox holds, readable without the lock. It is only written under it.
@@ -106,7 +106,7 @@ impl ScopeState {
 
     /// Returns whether a sweep will stop this member, but has not yet.
     pub(super) fn covers(&self, number: u64) -> Option<&Sweep> {
-        self.sweep.as_ref().filter(|s| s.cursor != 0 && (s.cursor..s.upto).contains(&number))
+        self.sweep.as_ref().filter(|s| s.cursor != 0 && (s.cursor..=s.last).contains(&number))
     }
 
     /// Returns whether nothing will come any more: it takes no task and has none left.

@@ -26,20 +26,21 @@ impl Machine {
         fx: &mut Effects,
     ) -> usize {
         let Some(root) = self.roots.get_mut(&scope.root) else { return 0 };
-        let upto = root.next_number;
+        // The next number is 0 when all are used up.
+        let last = root.next_number.wrapping_sub(1);
         let Some(state) = root.scopes.get_mut(&scope.owner) else { return 0 };
         let count = std::mem::take(&mut state.unstopped);
         if state.live == 0 {
             return count;
         }
         match state.sweep.as_mut() {
-            Some(under_way) if !under_way.is_over() => under_way.extend(upto, grace),
+            Some(under_way) if !under_way.is_over() => under_way.extend(last, grace),
             over => {
                 if over.is_none() {
                     self.sweeps.push_back(scope);
                 }
                 let (reason, cursor) = (reason.clone(), state.head);
-                state.sweep = Some(Sweep { reason, grace, cursor, upto });
+                state.sweep = Some(Sweep { reason, grace, cursor, last });
             }
         }
         fx.chores.sweep = true;
@@ -88,12 +89,12 @@ impl Machine {
 
 impl Sweep {
     fn is_over(&self) -> bool {
-        self.cursor == 0 || self.cursor >= self.upto
+        self.cursor == 0 || self.cursor > self.last
     }
 
     /// Reaches further, and leaves no more time than the shortest grace that was asked for.
-    fn extend(&mut self, upto: u64, grace: Option<Duration>) {
-        self.upto = self.upto.max(upto);
+    fn extend(&mut self, last: u64, grace: Option<Duration>) {
+        self.last = self.last.max(last);
         self.grace = match (self.grace, grace) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
