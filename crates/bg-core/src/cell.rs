@@ -24,15 +24,20 @@ impl ScopeCell {
         Self { shared, key, gauge: OnceLock::new(), runtime: OnceLock::new() }
     }
 
-    /// Returns the runtime of the caller; the registry remembers it for timers.
-    pub(crate) fn enter_runtime(&self) -> Option<Handle> {
-        let handle = Handle::try_current().ok()?;
+    /// Returns whether the caller is inside a runtime. The registry remembers it for timers: the
+    /// first one of a task that uses this scope, and any that is not left to a task.
+    pub(crate) fn enter_runtime(&self) -> bool {
+        // A task runs inside a runtime, and asking for its id costs less than a handle.
+        if self.runtime.get().is_some() && tokio::task::try_id().is_some() {
+            return true;
+        }
+        let Ok(handle) = Handle::try_current() else { return false };
         if self.runtime.get() != Some(&handle.id()) {
             self.shared.remember_runtime(&handle);
-            // The first one stays: with another one it is told again each time.
+            // The first one stays: with another one it is told again.
             let _ = self.runtime.set(handle.id());
         }
-        Some(handle)
+        true
     }
 
     /// Returns whether the inbox is empty, without the registry's lock.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use crate::cell::{ScopeCell, WeakScope};
 use crate::claim::{Claim, Inbox};
 use crate::close::CloseReport;
@@ -14,7 +16,7 @@ use crate::foreground::Foreground;
 use crate::future::{TaskFuture, Waiting};
 use crate::id::{TaskId, TaskRef};
 use crate::log::OutputLog;
-use crate::machine::{CancelOutcome, ScopeKey, Spawned};
+use crate::machine::{CancelOutcome, Key, ScopeKey, Spawned};
 use crate::mailbox::Message;
 use crate::outcome::{Finished, Reason, TaskResult};
 use crate::shared::{Post, Shared};
@@ -83,24 +85,31 @@ impl Scope {
         F: FnOnce(TaskContext) -> Fut + Send + 'static,
         Fut: Future<Output = TaskResult> + Send + 'static,
     {
-        let shared = &self.0.shared;
-        let Some(runtime) = self.0.enter_runtime() else {
-            let open = shared.call(|_, _| ()).is_some();
+        if !self.0.enter_runtime() {
+            let open = self.0.shared.call(|_, _| ()).is_some();
             return Err(if open { SpawnError::NoRuntime } else { SpawnError::Closed });
-        };
+        }
         let spawned = self.add(task, false)?;
         let key = self.0.key.task(spawned.id.number());
         let context = TaskContext::new(self.0.shared.clone(), key.root, spawned.id);
         let future = TaskFuture::new(context, body);
         if spawned.queued {
-            let start = Box::new(Waiting { runtime, future });
-            shared.with(|machine, fx| machine.enqueue(key, start, fx));
+            self.enqueue(key, future);
         } else {
             // After the unlock: spawning may wake threads, run hooks, or drop the future at once.
-            let handle = runtime.spawn(future).abort_handle();
-            shared.leave(Post::Attached(key, handle));
+            let handle = tokio::spawn(future).abort_handle();
+            self.0.shared.leave(Post::Attached(key, handle));
         }
         Ok(spawned.id)
+    }
+
+    fn enqueue<F, Fut>(&self, key: Key, future: TaskFuture<F, Fut>)
+    where
+        F: FnOnce(TaskContext) -> Fut + Send + 'static,
+        Fut: Future<Output = TaskResult> + Send + 'static,
+    {
+        let start = Box::new(Waiting { runtime: Handle::current(), future });
+        self.0.shared.with(|machine, fx| machine.enqueue(key, start, fx));
     }
 
     fn add(&self, task: Task, external: bool) -> Result<Spawned, SpawnError> {
@@ -136,8 +145,8 @@ impl Scope {
     /// # Ok::<(), bg_core::SpawnError>(())
     /// ```
     pub fn register(&self, task: Task) -> Result<(TaskId, Completer), SpawnError> {
-        let runtime = self.0.enter_runtime();
-        if task.deadline.is_some() && runtime.is_none() {
+        let in_runtime = self.0.enter_runtime();
+        if task.deadline.is_some() && !in_runtime {
             return Err(SpawnError::NoRuntime);
         }
         let id = self.add(task, true)?.id;

@@ -28,7 +28,6 @@ fn at_once(tasks: usize) -> (Registry, Scope) {
     (registry, root)
 }
 
-// 1. machine/admit.rs start_queued: gives the slot to a task that a sweep is about to stop.
 #[tokio::test(start_paused = true)]
 async fn none_of_many_queued_tasks_runs_after_all_were_cancelled() {
     let (registry, root) = at_once(1);
@@ -50,7 +49,6 @@ async fn none_of_many_queued_tasks_runs_after_all_were_cancelled() {
     assert_eq!((stats.live, stats.queued, stats.undelivered), (0, 0, 4_001));
 }
 
-// 1. The same at the end of an owner, whose own slot goes to its child.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queued_child_does_not_begin_when_its_owner_ends() {
     let (_registry, root) = at_once(1);
@@ -72,7 +70,6 @@ async fn a_queued_child_does_not_begin_when_its_owner_ends() {
     assert!(!called.is_set());
 }
 
-// 2. machine/deliver.rs listen: `Over` forgets the lent slot.
 #[tokio::test(start_paused = true)]
 async fn a_slot_comes_back_from_a_listener_whose_scope_was_closed() {
     let (_registry, root) = at_once(1);
@@ -94,7 +91,6 @@ async fn a_slot_comes_back_from_a_listener_whose_scope_was_closed() {
     drop(release);
 }
 
-// 3. A parent that waits with `ready()` starves its own child.
 #[tokio::test(start_paused = true)]
 async fn a_parent_that_waits_until_something_is_there_lends_its_slot() {
     let (_registry, root) = at_once(1);
@@ -109,7 +105,6 @@ async fn a_parent_that_waits_until_something_is_there_lends_its_slot() {
     assert!(!waited.timed_out);
 }
 
-// 4. scope.rs claim, wait.rs begin, scope.rs log and peek: no `expire`.
 #[tokio::test(start_paused = true)]
 async fn what_is_too_old_is_not_read_by_claiming_waiting_or_its_log() {
     let reads: [fn(&Scope, bg_core::TaskId) -> bool; 3] = [
@@ -128,7 +123,6 @@ async fn what_is_too_old_is_not_read_by_claiming_waiting_or_its_log() {
     }
 }
 
-// 5. foreground.rs Drop: cancels what somebody else has detached (and any ordinary task).
 #[test]
 fn a_task_that_was_detached_by_its_id_outlives_the_call() {
     let registry = Registry::new();
@@ -147,7 +141,6 @@ fn a_task_that_was_detached_by_its_id_outlives_the_call() {
     assert_eq!(drained(&root), [1, 2]);
 }
 
-// 6. machine/deliver.rs detach: `discard` stays set, so the outcome is lost.
 #[tokio::test(start_paused = true)]
 async fn a_task_detached_after_its_caller_went_away_is_delivered() {
     let registry = Registry::new();
@@ -160,8 +153,6 @@ async fn a_task_detached_after_its_caller_went_away_is_delivered() {
     assert_eq!(drained(&root), [1]);
 }
 
-// 7. machine/finish.rs release_scope: ended foreground children are in no map, so they leak and
-// count as undelivered for ever.
 #[test]
 fn an_unclaimed_foreground_child_is_listed_and_released_with_its_owner() {
     let registry = Registry::new();
@@ -175,7 +166,6 @@ fn an_unclaimed_foreground_child_is_listed_and_released_with_its_owner() {
     assert_eq!(registry.admin().stats().undelivered, 0);
 }
 
-// 8. driver.rs run: the fair semaphore hands the slot to the driver, which has nothing to tell.
 #[tokio::test(start_paused = true)]
 async fn a_user_finds_the_slot_free_after_a_turn_that_took_the_results() {
     let registry = Registry::new();
@@ -192,7 +182,6 @@ async fn a_user_finds_the_slot_free_after_a_turn_that_took_the_results() {
     driver.abort();
 }
 
-// 9. driver.rs: a first pause above a minute shrinks to one.
 #[tokio::test(start_paused = true)]
 async fn a_pause_longer_than_a_minute_stays_as_long() {
     let registry = Registry::new();

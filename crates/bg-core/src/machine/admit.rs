@@ -125,13 +125,17 @@ impl Root {
         if !self.takes_tasks(owner) {
             return Err(SpawnError::Closed);
         }
-        let depth = u64::from(self.depth_below(owner));
-        exceeds(LimitKind::Depth, depth, limits.depth.map(|levels| u64::from(levels) + 1))?;
+        if let Some(levels) = limits.depth {
+            let depth = u64::from(self.depth_below(owner));
+            exceeds(LimitKind::Depth, depth, Some(u64::from(levels) + 1))?;
+        }
         if task.foreground {
             return Ok(());
         }
-        let live = self.scopes.get(&owner).map_or(0, |scope| scope.live);
-        exceeds(LimitKind::PerScope, live as u64, limits.per_scope.map(|n| n as u64))?;
+        if let Some(allowed) = limits.per_scope {
+            let live = self.scopes.get(&owner).map_or(0, |scope| scope.live);
+            exceeds(LimitKind::PerScope, live as u64, Some(allowed as u64))?;
+        }
         let undelivered = self.undelivered as u64;
         exceeds(LimitKind::Undelivered, undelivered, Some(limits.undelivered as u64))?;
         let bytes = self.undelivered_bytes;
@@ -174,16 +178,13 @@ impl Root {
 
     fn add(&mut self, owner: u64, id: TaskId, live: Live, now: Stamp) {
         let number = id.number();
-        let state = State::Live(live);
-        let record = Record { id, owner, next: 0, prev: 0, spawned: now, state };
-        self.records.insert(number, record);
-        self.live += 1;
+        // Made on first use.
         self.scope_mut(owner);
-        if let Some(scope) = self.scopes.get_mut(&owner) {
-            scope.link(number, &mut self.records);
-            scope.live += 1;
-            scope.unstopped += 1;
-        }
+        let scope = self.scopes.get_mut(&owner);
+        let prev = scope.map_or(0, |scope| scope.append(number, &mut self.records));
+        let state = State::Live(live);
+        self.records.insert(number, Record { id, owner, next: 0, prev, spawned: now, state });
+        self.live += 1;
     }
 
     /// A task that has ended left its number in the queue. It is passed over, and swept out with

@@ -42,23 +42,6 @@ impl Seek {
 }
 
 impl Machine {
-    /// Puts a task that has just ended where its owner finds it, or releases it when nobody will
-    /// ask for it.
-    pub(super) fn deliver(&mut self, key: Key, discard: bool, now: Stamp, fx: &mut Effects) {
-        let Some(root) = self.roots.get_mut(&key.root) else { return };
-        root.count_undelivered(key.number, 1);
-        // Before it may be evicted, which it is at once where nothing is kept.
-        let owner = root.records.get(key.number).map(|record| record.owner);
-        if discard {
-            self.retain(key, now, fx);
-        } else {
-            self.make_ready(key, now, fx);
-        }
-        if let (Some(root), Some(owner)) = (self.roots.get_mut(&key.root), owner) {
-            root.forget_scope_if_over(owner);
-        }
-    }
-
     /// Makes an ended record claimable, in its own place; releases it when its scope has ended.
     fn make_ready(&mut self, key: Key, now: Stamp, fx: &mut Effects) -> bool {
         let Some(root) = self.roots.get_mut(&key.root) else { return false };
@@ -70,11 +53,7 @@ impl Machine {
             return false;
         };
         ended.delivery = Delivery::Ready;
-        if ended.foreground {
-            scope.put_aside(ended.seq, key.number);
-        } else {
-            scope.put_ready(ended.seq, key.number, fx);
-        }
+        scope.put(ended.seq, key.number, ended.foreground, fx);
         true
     }
 
@@ -365,22 +344,12 @@ impl Root {
         ended.delivery = Delivery::Acked;
         // What was delivered is in the history, whoever asked for it.
         ended.foreground = false;
-        self.count_undelivered(number, -1);
+        let weight = ended.finished.weight;
+        self.undelivered -= 1;
+        self.undelivered_bytes = self.undelivered_bytes.saturating_sub(weight);
         if let Some(scope) = self.scopes.get_mut(&owner) {
             scope.unlink(number, &mut self.records);
             scope.wake_if_over(fx);
         }
-    }
-
-    /// Counts one outcome in or out (I2).
-    fn count_undelivered(&mut self, number: u64, by: isize) {
-        let ended = self.records.get(number).and_then(Record::ended);
-        let bytes = ended.map_or(0, |ended| ended.finished.weight);
-        self.undelivered = self.undelivered.saturating_add_signed(by);
-        self.undelivered_bytes = if by > 0 {
-            self.undelivered_bytes.saturating_add(bytes)
-        } else {
-            self.undelivered_bytes.saturating_sub(bytes)
-        };
     }
 }

@@ -16,7 +16,7 @@ impl Machine {
     pub(crate) fn finish(
         &mut self,
         key: Key,
-        mut finished: Arc<Finished>,
+        finished: Arc<Finished>,
         now: Stamp,
         fx: &mut Effects,
     ) {
@@ -27,44 +27,54 @@ impl Machine {
         }
         let unclaimed = self.end_scope(key, now, fx);
         let Some(root) = self.roots.get_mut(&key.root) else { return };
-        if let Some(finished) = Arc::get_mut(&mut finished) {
-            finished.unclaimed = unclaimed;
-            root.fill(key.number, finished, now, fx);
-        }
-        let status = finished.status();
-        let Some(mut live) = root.end_record(key.number, finished.clone()) else { return };
-        self.unattached -= usize::from(live.wants_handle());
-        let id = finished.id;
-        self.vacate(key.root, live.slot, fx);
-        if let Some(more) = &mut live.more {
-            if let Some(watch) = more.watch.take() {
-                self.watched -= 1;
-                fx.wake(watch.set(status));
-            }
-            let waits = std::mem::take(&mut more.waits);
-            self.count_in_waits(&waits, &finished, fx);
-        }
-        self.publish(key.root, id, fx, || EventKind::Status(status));
-        let discard = live.more.as_ref().is_some_and(|more| more.discard);
-        self.deliver(key, discard, now, fx);
-        if let Some(handle) = live.abort.take() {
+        let Some(mut gone) = root.end_record(key.number, finished, unclaimed, now, fx) else {
+            return;
+        };
+        let (id, status) = (gone.finished.id, gone.finished.status());
+        self.unattached -= usize::from(gone.live.wants_handle());
+        self.vacate(key.root, gone.live.slot, fx);
+        if let Some(handle) = gone.live.abort.take() {
             fx.drop(Foreign::Handle(handle));
         }
-        if let Some(more) = live.more.take() {
-            fx.drop(Foreign::More(more));
+        if let Some(more) = gone.live.more.take() {
+            self.tell(more, &gone.finished, fx);
         }
-        self.release_root_if_over(key.root, fx);
+        self.publish(key.root, id, fx, || EventKind::Status(status));
+        if !gone.delivered {
+            self.retain(key, now, fx);
+            self.forget_if_over(key.root, gone.owner, fx);
+        }
+    }
+
+    /// Tells an end to those who watch or wait for this task.
+    fn tell(&mut self, mut more: Box<super::More>, finished: &Arc<Finished>, fx: &mut Effects) {
+        if let Some(watch) = more.watch.take() {
+            self.watched -= 1;
+            fx.wake(watch.set(finished.status()));
+        }
+        self.count_in_waits(&std::mem::take(&mut more.waits), finished, fx);
+        fx.drop(Foreign::More(more));
+    }
+
+    /// Forgets the scope of an ended owner with its last live member, and the root with its last
+    /// one (I7).
+    fn forget_if_over(&mut self, root: super::RootId, owner: u64, fx: &mut Effects) {
+        if let Some(state) = self.roots.get_mut(&root) {
+            state.forget_scope_if_over(owner);
+        }
+        self.release_root_if_over(root, fx);
     }
 
     /// Ends the scope of an ending task (I7): lists what nobody had claimed, in order of
     /// completion, and has the children that still run stopped.
     fn end_scope(&mut self, key: Key, now: Stamp, fx: &mut Effects) -> Vec<Unclaimed> {
         let scope = ScopeKey { root: key.root, owner: key.number };
-        let unclaimed = self.release_scope(scope, now, fx);
-        let live = self.roots.get(&key.root).and_then(|root| root.scopes.get(&key.number));
-        if live.is_some_and(|state| state.live > 0) {
-            self.sweep(scope, &Arc::new(Reason::OwnerEnded), None, fx);
+        let scopes = self.roots.get(&key.root).map(|root| &root.scopes);
+        if !scopes.is_some_and(|scopes| scopes.contains_key(&key.number)) {
+            return Vec::new();
         }
+        let unclaimed = self.release_scope(scope, now, fx);
+        self.sweep(scope, &Arc::new(Reason::OwnerEnded), None, fx);
         unclaimed
     }
 
@@ -95,35 +105,48 @@ impl Machine {
 }
 
 impl Root {
-    /// Writes what the table knows of an ending task beside its outcome.
-    fn fill(&mut self, number: u64, finished: &mut Finished, now: Stamp, fx: &mut Effects) {
-        let Some(record) = self.records.get(number) else { return };
-        let elapsed = now.since(record.spawned);
-        let swept = self.sweep_over(number, record.owner).map(|sweep| sweep.reason.clone());
-        let live = self.records.get_mut(number).and_then(super::Record::live_mut);
-        let Some(live) = live else { return };
-        finished.elapsed = elapsed;
-        live.fill(finished, swept, fx);
-    }
-
-    fn end_record(&mut self, number: u64, finished: Arc<Finished>) -> Option<Live> {
+    /// Ends a record and puts it where its owner finds it. Everything in one go: this is done with
+    /// the lock held, once for each task.
+    fn end_record(
+        &mut self,
+        number: u64,
+        mut finished: Arc<Finished>,
+        unclaimed: Vec<Unclaimed>,
+        now: Stamp,
+        fx: &mut Effects,
+    ) -> Option<Gone> {
         let record = self.records.get_mut(number)?;
-        let live = record.live()?;
-        let (seq, delivery) = (self.completions, Delivery::Acked);
-        let (foreground, stopped) = (live.is_foreground(), live.stop.is_some());
-        let ended = Ended { finished, seq, delivery, foreground };
-        let was = std::mem::replace(&mut record.state, State::Ended(ended));
         let owner = record.owner;
+        let elapsed = now.since(record.spawned);
+        let live = record.live_mut()?;
+        let mut scope = self.scopes.get_mut(&owner);
+        let sweep = scope.as_ref().and_then(|scope| scope.covers(number));
+        let stopped = live.stop.is_some() || sweep.is_some();
+        if let Some(finished) = Arc::get_mut(&mut finished) {
+            finished.elapsed = elapsed;
+            finished.unclaimed = unclaimed;
+            live.fill(finished, sweep.map(|sweep| sweep.reason.clone()), fx);
+        }
+        let foreground = live.is_foreground();
+        let discard = live.more.as_ref().is_some_and(|more| more.discard);
+        let seq = self.completions;
+        if let Some(scope) = &mut scope {
+            scope.live -= 1;
+            scope.unstopped -= usize::from(!stopped);
+        }
+        let inbox = scope.filter(|scope| !scope.ended && !discard);
+        let delivered = inbox.is_some();
+        if let Some(inbox) = inbox {
+            inbox.put(seq, number, foreground, fx);
+        }
         self.completions += 1;
         self.live -= 1;
-        if let Some(scope) = self.scopes.get_mut(&owner) {
-            scope.live -= 1;
-            if !stopped && scope.covers(number).is_none() {
-                scope.unstopped -= 1;
-            }
-        }
-        match was {
-            State::Live(live) => Some(live),
+        self.undelivered += 1;
+        self.undelivered_bytes = self.undelivered_bytes.saturating_add(finished.weight);
+        let (kept, delivery) = (finished.clone(), Delivery::Ready);
+        let ended = State::Ended(Ended { finished: kept, seq, delivery, foreground });
+        match std::mem::replace(&mut record.state, ended) {
+            State::Live(live) => Some(Gone { live, finished, owner, delivered }),
             State::Ended(_) => None,
         }
     }
@@ -174,6 +197,15 @@ impl Root {
             above.orphans.remove(&owner);
         }
     }
+}
+
+/// What is left to do about a record that has ended.
+struct Gone {
+    live: Live,
+    finished: Arc<Finished>,
+    owner: u64,
+    /// Its owner finds it. Otherwise nobody will ask for it.
+    delivered: bool,
 }
 
 impl Live {

@@ -65,18 +65,16 @@ impl ScopeState {
         Self { depth, ..Self::default() }
     }
 
-    /// Links a new member, which has the highest number of all.
-    pub(super) fn link(&mut self, number: u64, records: &mut Pages) {
-        if let Some(last) = records.get_mut(self.tail) {
-            last.next = number;
+    /// Links a new live member, which has the highest number of all; returns the one before it.
+    pub(super) fn append(&mut self, number: u64, records: &mut Pages) -> u64 {
+        let prev = std::mem::replace(&mut self.tail, number);
+        match records.get_mut(prev) {
+            Some(last) => last.next = number,
+            None => self.head = number,
         }
-        if let Some(record) = records.get_mut(number) {
-            record.prev = self.tail;
-        }
-        if self.head == 0 {
-            self.head = number;
-        }
-        self.tail = number;
+        self.live += 1;
+        self.unstopped += 1;
+        prev
     }
 
     /// Takes a member out of the list, and a sweep that was about to stop it past it.
@@ -124,7 +122,16 @@ impl ScopeState {
         fx.wake(std::mem::take(&mut self.listeners).into_values());
     }
 
-    pub(super) fn put_ready(&mut self, seq: u64, number: u64, fx: &mut Effects) {
+    /// Makes an outcome claimable: from the inbox, or by its id alone.
+    pub(super) fn put(&mut self, seq: u64, number: u64, foreground: bool, fx: &mut Effects) {
+        if foreground {
+            self.aside.insert(seq, number);
+        } else {
+            self.put_ready(seq, number, fx);
+        }
+    }
+
+    fn put_ready(&mut self, seq: u64, number: u64, fx: &mut Effects) {
         if self.ready.back().is_none_or(|&(last, _)| last < seq) {
             self.ready.push_back((seq, number));
         } else {
@@ -141,10 +148,6 @@ impl ScopeState {
         let (_, number) = self.ready.pop_front()?;
         self.measure();
         Some(number)
-    }
-
-    pub(super) fn put_aside(&mut self, seq: u64, number: u64) {
-        self.aside.insert(seq, number);
     }
 
     /// Takes out what was claimed by its id.
