@@ -138,6 +138,10 @@ impl TaskId {
         Self { number, kind }
     }
 
+    pub(crate) fn nonzero(self) -> NonZeroU64 {
+        self.number
+    }
+
     /// Returns the number, counted from 1 within the root.
     pub fn number(self) -> u64 {
         self.number.get()

@@ -11,8 +11,8 @@ use crate::log::OutputLog;
 use crate::output::Output;
 use crate::status::Status;
 use crate::sync::Arc;
-use crate::task::Text;
 use crate::view::View;
+use crate::words::Text;
 
 /// What a task's future returns.
 pub type TaskResult = Result<Output, Failure>;
@@ -199,12 +199,12 @@ impl Finished {
 
     /// Returns the short name that the task was given.
     pub fn label(&self) -> &str {
-        &self.text.label
+        self.text.label()
     }
 
     /// Returns what it was asked to do.
     pub fn prompt(&self) -> &str {
-        &self.text.prompt
+        self.text.prompt()
     }
 
     /// Returns the terminal status.

@@ -6,14 +6,7 @@ use std::time::Duration;
 use crate::id::Kind;
 use crate::status::{Phase, Status};
 use crate::text;
-use crate::words::Words;
-
-/// A label and a prompt.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Text {
-    pub(crate) label: Words,
-    pub(crate) prompt: Words,
-}
+use crate::words::Text;
 
 /// Says what a task is: its kind, a label for humans, what it was asked, how it is stopped.
 ///
@@ -79,7 +72,7 @@ impl Task {
         if label.len() > Self::MAX_LABEL_BYTES {
             label = text::cut(label.into_owned(), Self::MAX_LABEL_BYTES).into();
         }
-        let text = Text { label: label.into(), prompt: prompt.into().into() };
+        let text = Text::new(label, prompt.into());
         Self { kind, text, grace: Self::DEFAULT_GRACE, deadline: None, foreground: false }
     }
 
@@ -112,12 +105,12 @@ impl Task {
 
     /// Returns the label as it is kept.
     pub fn label(&self) -> &str {
-        &self.text.label
+        self.text.label()
     }
 
     /// Returns the prompt.
     pub fn prompt(&self) -> &str {
-        &self.text.prompt
+        self.text.prompt()
     }
 }
 
@@ -147,11 +140,11 @@ pub struct Snapshot {
 impl Snapshot {
     /// Returns the short name that the task was given.
     pub fn label(&self) -> &str {
-        &self.text.label
+        self.text.label()
     }
 
     /// Returns what it was asked to do.
     pub fn prompt(&self) -> &str {
-        &self.text.prompt
+        self.text.prompt()
     }
 }

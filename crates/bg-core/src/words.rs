@@ -1,63 +1,76 @@
-//! Texts that many see and nobody changes.
+//! The label and the prompt of a task: texts that many see and nobody changes.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Deref;
 
 use crate::sync::Arc;
 
-/// A label or a prompt: a static text costs nothing, a short one is kept as it came, and a long one
-/// is shared by everything that shows it, so that a list does not copy it.
+/// A label and a prompt. A static text costs nothing, a short prompt is kept as it came, and a long
+/// one is shared by everything that shows it, so that a list does not copy it.
+///
+/// One tag for both, and labels that are not static out of the way, which are few: it lies in every
+/// record.
 #[derive(Clone)]
-pub(crate) enum Words {
-    Static(&'static str),
-    Short(Box<str>),
-    Long(Arc<str>),
+pub(crate) enum Text {
+    Static(&'static str, &'static str),
+    Short(&'static str, Box<str>),
+    Long(&'static str, Arc<str>),
+    Labelled(Box<(Box<str>, Arc<str>)>),
 }
 
-impl Words {
-    /// The longest text that is copied for those who show it, in bytes.
+impl Text {
+    /// The longest prompt that is copied for those who show it, in bytes.
     const SHORT: usize = 512;
-}
 
-impl From<Cow<'static, str>> for Words {
-    fn from(text: Cow<'static, str>) -> Self {
-        match text {
-            Cow::Borrowed(text) => Self::Static(text),
-            Cow::Owned(text) if text.len() <= Self::SHORT => Self::Short(text.into_boxed_str()),
-            Cow::Owned(text) => Self::Long(Arc::from(text)),
+    pub(crate) fn new(label: Cow<'static, str>, prompt: Cow<'static, str>) -> Self {
+        match (label, prompt) {
+            (Cow::Borrowed(label), Cow::Borrowed(prompt)) => Self::Static(label, prompt),
+            (Cow::Borrowed(label), Cow::Owned(prompt)) if prompt.len() <= Self::SHORT => {
+                Self::Short(label, prompt.into_boxed_str())
+            }
+            (Cow::Borrowed(label), Cow::Owned(prompt)) => Self::Long(label, prompt.into()),
+            (Cow::Owned(label), prompt) => {
+                Self::Labelled(Box::new((label.into_boxed_str(), prompt.into())))
+            }
         }
     }
-}
 
-impl Deref for Words {
-    type Target = str;
-
-    fn deref(&self) -> &str {
+    pub(crate) fn label(&self) -> &str {
         match self {
-            Self::Static(text) => text,
-            Self::Short(text) => text,
-            Self::Long(text) => text,
+            Self::Static(label, _) | Self::Short(label, _) | Self::Long(label, _) => label,
+            Self::Labelled(both) => &both.0,
+        }
+    }
+
+    pub(crate) fn prompt(&self) -> &str {
+        match self {
+            Self::Static(_, prompt) => prompt,
+            Self::Short(_, prompt) => prompt,
+            Self::Long(_, prompt) => prompt,
+            Self::Labelled(both) => &both.1,
         }
     }
 }
 
-impl Default for Words {
+impl Default for Text {
     fn default() -> Self {
-        Self::Static("")
+        Self::Static("", "")
     }
 }
 
-impl PartialEq for Words {
+impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
-        **self == **other
+        (self.label(), self.prompt()) == (other.label(), other.prompt())
     }
 }
 
-impl Eq for Words {}
+impl Eq for Text {}
 
-impl fmt::Debug for Words {
+impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&**self, f)
+        f.debug_struct("Text")
+            .field("label", &self.label())
+            .field("prompt", &self.prompt())
+            .finish()
     }
 }

@@ -1,5 +1,6 @@
 //! Admission: who may start a task, and when it runs.
 
+use super::record::Marks;
 use super::{Key, Live, Machine, More, Record, Root, RootId, ScopeKey, Slot, Stamp, State};
 use crate::effects::{Effects, Start};
 use crate::error::SpawnError;
@@ -44,8 +45,8 @@ impl Machine {
             root.take_slot(id.number(), task.foreground, &limits)
         };
         root.add(scope.owner, id, Live::new(task, slot), now);
-        let owner = root.records.get(scope.owner).map(|owner| owner.id);
-        let label = move || text.map_or_else(String::new, |text| text.label.to_string());
+        let owner = root.records.get(scope.owner).map(|owner| owner.id());
+        let label = move || text.map_or_else(String::new, |text| text.label().to_owned());
         self.publish(scope.root, id, fx, || EventKind::Spawned { label: label(), owner });
         Ok(Spawned { id, queued: slot == Slot::Queued })
     }
@@ -58,7 +59,7 @@ impl Machine {
         };
         if live.stop.is_some() {
             fx.drop(Foreign::Start(start));
-        } else if live.slot == Slot::Queued {
+        } else if live.marks.slot() == Slot::Queued {
             live.more().start = Some(start);
         } else {
             fx.chores.start.push((key, start));
@@ -68,12 +69,12 @@ impl Machine {
     /// A task waits for its children: somebody else may run meanwhile.
     pub(super) fn lend_slot(&mut self, key: Key, fx: &mut Effects) {
         let Some((_, live)) = self.live_mut(key) else { return };
-        if matches!(live.slot, Slot::Free | Slot::Elsewhere) {
+        if matches!(live.marks.slot(), Slot::Free | Slot::Elsewhere) {
             return;
         }
         live.more().lent += 1;
-        if live.slot == Slot::Held {
-            live.slot = Slot::Lent;
+        if live.marks.slot() == Slot::Held {
+            live.marks.set_slot(Slot::Lent);
             self.release_slot(key.root, fx);
         }
     }
@@ -84,8 +85,8 @@ impl Machine {
         let Some((_, live)) = self.live_mut(key) else { return };
         let Some(more) = live.more.as_mut().filter(|more| more.lent > 0) else { return };
         more.lent -= 1;
-        if more.lent == 0 && live.slot == Slot::Lent {
-            live.slot = Slot::Held;
+        if more.lent == 0 && live.marks.slot() == Slot::Lent {
+            live.marks.set_slot(Slot::Held);
             if let Some(root) = self.roots.get_mut(&key.root) {
                 root.running += 1;
             }
@@ -183,7 +184,10 @@ impl Root {
         let scope = self.scopes.get_mut(&owner);
         let prev = scope.map_or(0, |scope| scope.append(number, &mut self.records));
         let state = State::Live(live);
-        self.records.insert(number, Record { id, owner, next: 0, prev, spawned: now, state });
+        self.records.insert(
+            number,
+            Record { number: id.nonzero(), owner, next: 0, prev, spawned: now, state },
+        );
         self.live += 1;
     }
 
@@ -192,7 +196,8 @@ impl Root {
     fn leave_queue(&mut self) {
         self.queued -= 1;
         if self.queue.len() > 2 * self.queued + Self::STALE {
-            let queued = |r: &Record| r.live().is_some_and(|live| live.slot == Slot::Queued);
+            let queued =
+                |r: &Record| r.live().is_some_and(|live| live.marks.slot() == Slot::Queued);
             self.queue.retain(|&number| self.records.get(number).is_some_and(queued));
         }
     }
@@ -205,8 +210,10 @@ impl Root {
                 continue;
             }
             let live = self.records.get_mut(number).and_then(Record::live_mut);
-            let Some(live) = live.filter(|live| live.slot == Slot::Queued) else { continue };
-            live.slot = Slot::Held;
+            let Some(live) = live.filter(|live| live.marks.slot() == Slot::Queued) else {
+                continue;
+            };
+            live.marks.set_slot(Slot::Held);
             let start = live.more.as_mut().and_then(|more| more.start.take());
             let key = Key { root, number };
             fx.chores.start.extend(start.map(|start| (key, start)));
@@ -236,16 +243,7 @@ impl Live {
                 ..More::default()
             })
         });
-        Self {
-            text: task.text,
-            abort: None,
-            more,
-            stop: None,
-            step: 0,
-            started: false,
-            forced: false,
-            aborted: false,
-            slot,
-        }
+        let (kind, marks) = (task.kind(), Marks::new(slot));
+        Self { text: task.text, abort: None, more, stop: None, kind, marks, step: 0 }
     }
 }

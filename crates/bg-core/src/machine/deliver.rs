@@ -156,7 +156,7 @@ impl Machine {
         fx: &mut Effects,
     ) -> Result<Held, ClaimError> {
         let record = self.find(scope, task)?;
-        let id = record.id;
+        let id = record.id();
         let Some(ended) = record.ended() else {
             return Err(ClaimError::NotEnded { id, status: record.status() });
         };
@@ -209,7 +209,7 @@ impl Machine {
 
     fn held(&mut self, key: Key) -> Option<TaskId> {
         let record = self.record_mut(key)?;
-        record.ended().filter(|ended| ended.delivery == Delivery::Held).map(|_| record.id)
+        record.ended().filter(|ended| ended.delivery == Delivery::Held).map(|_| record.id())
     }
 
     /// Reads an outcome without claiming it.
@@ -223,7 +223,7 @@ impl Machine {
         self.expire(scope.root, now, fx);
         let record = self.find(scope, task)?;
         match record.ended() {
-            None => Err(ClaimError::NotEnded { id: record.id, status: record.status() }),
+            None => Err(ClaimError::NotEnded { id: record.id(), status: record.status() }),
             Some(ended) => Ok(ended.finished.clone()),
         }
     }
@@ -241,7 +241,7 @@ impl Machine {
         if !record.is_foreground() {
             return Ok(false);
         }
-        let id = record.id;
+        let id = record.id();
         let mut ready = None;
         match &mut record.state {
             super::State::Live(live) => {
@@ -306,7 +306,7 @@ impl Machine {
             }
             state.retained.pop_front();
             let Some(record) = state.records.remove(number) else { continue };
-            let id = record.id;
+            let id = record.id();
             fx.drop(record.into_foreign());
             self.publish(root, id, fx, || EventKind::Evicted);
         }

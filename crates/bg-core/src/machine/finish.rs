@@ -32,7 +32,7 @@ impl Machine {
         };
         let (id, status) = (gone.finished.id, gone.finished.status());
         self.unattached -= usize::from(gone.live.wants_handle());
-        self.vacate(key.root, gone.live.slot, fx);
+        self.vacate(key.root, gone.live.marks.slot(), fx);
         if let Some(handle) = gone.live.abort.take() {
             fx.drop(Foreign::Handle(handle));
         }
@@ -153,7 +153,7 @@ impl Root {
 
     fn unclaimed(&self, number: u64) -> Option<Unclaimed> {
         let record = self.records.get(number)?;
-        Some(Unclaimed { id: record.id, status: record.status() })
+        Some(Unclaimed { id: record.id(), status: record.status() })
     }
 
     /// Marks a scope as ended, and hands what still runs below it to the nearest living owner

@@ -67,7 +67,7 @@ impl Machine {
     }
 
     pub(crate) fn resolve(&self, scope: ScopeKey, task: TaskRef) -> Result<TaskId, TaskError> {
-        Ok(self.find(scope, task)?.id)
+        Ok(self.find(scope, task)?.id())
     }
 
     /// Returns the output log of a task, if it has one.
@@ -169,7 +169,7 @@ impl Root {
     }
 
     fn shown(&self, root: RootId, record: &Record, now: Stamp) -> AdminTask {
-        let owner = self.records.get(record.owner).map(|owner| owner.id);
+        let owner = self.records.get(record.owner).map(|owner| owner.id());
         let foreground = record.is_foreground();
         AdminTask { root: root.0, owner, foreground, task: record.snapshot(now) }
     }
@@ -186,7 +186,7 @@ impl Record {
     pub(super) fn snapshot(&self, now: Stamp) -> Snapshot {
         match &self.state {
             State::Live(live) => Snapshot {
-                id: self.id,
+                id: self.id(),
                 text: live.text.clone(),
                 status: live.status(),
                 phase: live.phase(),

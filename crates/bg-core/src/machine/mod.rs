@@ -228,7 +228,7 @@ impl Machine {
 
     fn live_mut(&mut self, key: Key) -> Option<(TaskId, &mut Live)> {
         let record = self.record_mut(key)?;
-        let id = record.id;
+        let id = record.id();
         record.live_mut().map(|live| (id, live))
     }
 
@@ -242,7 +242,7 @@ impl Machine {
         let root = self.roots.get(&scope.root);
         let record = root
             .and_then(|root| root.records.get(task.number()))
-            .filter(|record| task.kind().is_none_or(|kind| kind == record.id.kind()))
+            .filter(|record| task.kind().is_none_or(|kind| kind == record.id().kind()))
             .ok_or_else(|| TaskError::not_found(task))?;
         if record.owner != scope.owner {
             return Err(TaskError::forbidden(task));
@@ -251,7 +251,7 @@ impl Machine {
     }
 
     fn find_mut(&mut self, scope: ScopeKey, task: TaskRef) -> Result<&mut Record, TaskError> {
-        let number = self.find(scope, task)?.id.number();
+        let number = self.find(scope, task)?.number();
         self.record_mut(scope.task(number)).ok_or_else(|| TaskError::not_found(task))
     }
 
@@ -310,7 +310,7 @@ impl Root {
     /// Returns whether a stop was requested of a live record (I10).
     fn is_stopped(&self, record: &Record) -> bool {
         record.live().is_some_and(|live| live.stop.is_some())
-            || self.sweep_over(record.id.number(), record.owner).is_some()
+            || self.sweep_over(record.number(), record.owner).is_some()
     }
 
     /// Returns whether a live record or something above it was stopped, so that a sweep will reach

@@ -1,6 +1,7 @@
 //! One task in the table. What few tasks use lies in a box that is made on first use.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -8,18 +9,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::Stamp;
 use crate::effects::{GraceTimer, Start};
-use crate::id::TaskId;
+use crate::id::{Kind, TaskId};
 use crate::log::OutputLog;
 use crate::mailbox::Mailbox;
 use crate::outcome::{Finished, Reason};
 use crate::status::{Phase, Status};
 use crate::sync::Arc;
-use crate::task::Text;
 use crate::view::View;
 use crate::watch::WatchCell;
+use crate::words::Text;
 
 pub(super) struct Record {
-    pub(super) id: TaskId,
+    pub(super) number: NonZeroU64,
     /// The task that spawned it, 0 for the root's own scope.
     pub(super) owner: u64,
     /// Its neighbours among the members of its scope; 0 for none.
@@ -40,13 +41,46 @@ pub(crate) struct Live {
     pub(super) abort: Option<AbortHandle>,
     pub(super) more: Option<Box<More>>,
     pub(super) stop: Option<Arc<Reason>>,
+    // These three fill sixteen bytes.
+    pub(super) kind: Kind,
+    pub(super) marks: Marks,
     pub(super) step: u32,
-    pub(super) started: bool,
+}
+
+/// What is true of a live task, and its slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marks(u8);
+
+impl Marks {
+    /// It has begun to run.
+    pub(super) const STARTED: u8 = 1;
     /// The grace is over.
-    pub(super) forced: bool,
+    pub(super) const FORCED: u8 = 1 << 1;
     /// The abort handle was used.
-    pub(super) aborted: bool,
-    pub(super) slot: Slot,
+    pub(super) const ABORTED: u8 = 1 << 2;
+    const SLOT_SHIFT: u32 = 3;
+    const SLOTS: [Slot; 5] = [Slot::Free, Slot::Elsewhere, Slot::Queued, Slot::Held, Slot::Lent];
+
+    pub(super) fn new(slot: Slot) -> Self {
+        Self((slot as u8) << Self::SLOT_SHIFT)
+    }
+
+    pub(super) fn has(self, mark: u8) -> bool {
+        self.0 & mark != 0
+    }
+
+    pub(super) fn set(&mut self, mark: u8) {
+        self.0 |= mark;
+    }
+
+    pub(super) fn slot(self) -> Slot {
+        Self::SLOTS[usize::from(self.0 >> Self::SLOT_SHIFT)]
+    }
+
+    pub(super) fn set_slot(&mut self, slot: Slot) {
+        let marks = self.0 & ((1 << Self::SLOT_SHIFT) - 1);
+        self.0 = marks | Self::new(slot).0;
+    }
 }
 
 /// Whether a task counts among those that run at once.
@@ -107,6 +141,17 @@ pub(super) enum Delivery {
 }
 
 impl Record {
+    pub(super) fn id(&self) -> TaskId {
+        match &self.state {
+            State::Live(live) => TaskId::from_parts(live.kind, self.number),
+            State::Ended(ended) => ended.finished.id,
+        }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number.get()
+    }
+
     pub(super) fn live(&self) -> Option<&Live> {
         match &self.state {
             State::Live(live) => Some(live),
@@ -165,7 +210,11 @@ impl Record {
 
 impl Live {
     pub(super) fn status(&self) -> Status {
-        if self.started { Status::Running { step: self.step } } else { Status::Pending }
+        if self.marks.has(Marks::STARTED) {
+            Status::Running { step: self.step }
+        } else {
+            Status::Pending
+        }
     }
 
     pub(super) fn more(&mut self) -> &mut More {

@@ -3,6 +3,7 @@
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::record::Marks;
 use super::{Foreign, Key, Live, Machine};
 use crate::effects::{Effects, GraceTimer};
 use crate::error::SendError;
@@ -23,8 +24,8 @@ impl Machine {
     pub(crate) fn attach(&mut self, key: Key, handle: AbortHandle, fx: &mut Effects) {
         let Some((_, live)) = self.live_mut(key) else { return fx.abort(handle) };
         let wanted = usize::from(live.wants_handle());
-        if live.forced || (live.stop.is_some() && !live.has_token()) {
-            live.aborted = true;
+        if live.marks.has(Marks::FORCED) || (live.stop.is_some() && !live.has_token()) {
+            live.marks.set(Marks::ABORTED);
             fx.abort(handle);
         } else if live.abort.is_none() {
             live.abort = Some(handle);
@@ -65,10 +66,10 @@ impl Machine {
     fn running(&mut self, key: Key, step: Option<u32>, fx: &mut Effects) {
         let Some((id, live)) = self.live_mut(key) else { return };
         let step = step.unwrap_or(live.step);
-        if live.started && live.step == step {
+        if live.marks.has(Marks::STARTED) && live.step == step {
             return;
         }
-        live.started = true;
+        live.marks.set(Marks::STARTED);
         live.step = step;
         let status = Status::Running { step };
         if let Some(watch) = live.more.as_ref().and_then(|more| more.watch.as_ref()) {
@@ -139,7 +140,7 @@ impl Machine {
         task: crate::id::TaskRef,
     ) -> Result<Mailbox, SendError> {
         let record = self.find(scope, task)?;
-        let (id, status) = (record.id, record.status());
+        let (id, status) = (record.id(), record.status());
         let live = record.live().ok_or(SendError::Ended { id, status })?;
         let mailbox = live.more.as_ref().and_then(|more| more.mailbox.clone());
         mailbox.ok_or(SendError::NoMailbox(id))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::record::Record;
+use super::record::{Marks, Record};
 use super::{Foreign, Key, Live, Machine, Root, RootId, ScopeKey, Slot, Stamp};
 use crate::effects::Effects;
 use crate::error::TaskError;
@@ -45,7 +45,7 @@ impl Machine {
             }
             Some(_) => CancelOutcome::Requested,
         };
-        let key = scope.task(record.id.number());
+        let key = scope.task(record.number());
         self.stop(key, &Arc::new(reason), None, now, fx);
         Ok(outcome)
     }
@@ -118,7 +118,7 @@ impl Machine {
     /// Every live record, also of a root whose last handle is gone.
     fn all_live(&self) -> Vec<Key> {
         let live = |root: RootId, record: &Record| {
-            record.live().map(|_| Key { root, number: record.id.number() })
+            record.live().map(|_| Key { root, number: record.number() })
         };
         let roots = self.roots.iter();
         roots.flat_map(|(&id, root)| root.records.iter().filter_map(move |r| live(id, r))).collect()
@@ -166,9 +166,9 @@ impl Machine {
     /// completer. A future in a busy loop cannot be aborted and stays live.
     pub(crate) fn force(&mut self, key: Key, now: Stamp, fx: &mut Effects) {
         let Some((id, live)) = self.live_mut(key) else { return };
-        live.forced = true;
+        live.marks.set(Marks::FORCED);
         live.abort(fx);
-        if live.slot == Slot::Elsewhere {
+        if live.marks.slot() == Slot::Elsewhere {
             self.finish_aborted(key, id, now, fx);
         }
     }
@@ -196,7 +196,7 @@ impl Root {
     fn live_members(&self, owner: u64, found: &mut Vec<TaskId>) {
         let Some(scope) = self.scopes.get(&owner) else { return };
         let records = scope.members(&self.records).filter_map(|number| self.records.get(number));
-        found.extend(records.filter(|record| record.live().is_some()).map(|record| record.id));
+        found.extend(records.filter(|record| record.live().is_some()).map(|record| record.id()));
     }
 }
 
@@ -214,11 +214,11 @@ impl Live {
         // elsewhere is over when nobody there listens, and what waits for a slot when it is
         // dropped.
         self.abort(fx);
-        if self.slot == Slot::Queued {
+        if self.marks.slot() == Slot::Queued {
             let start = self.more.as_mut().and_then(|more| more.start.take());
             fx.drop_all(start.map(Foreign::Start));
         }
-        self.slot == Slot::Elsewhere
+        self.marks.slot() == Slot::Elsewhere
     }
 
     /// Returns whether it was stopped before its future could be attached, so that there was
@@ -226,13 +226,13 @@ impl Live {
     pub(super) fn wants_handle(&self) -> bool {
         self.stop.is_some()
             && self.abort.is_none()
-            && !self.aborted
-            && !matches!(self.slot, Slot::Elsewhere | Slot::Queued)
+            && !self.marks.has(Marks::ABORTED)
+            && !matches!(self.marks.slot(), Slot::Elsewhere | Slot::Queued)
     }
 
     fn abort(&mut self, fx: &mut Effects) {
         if let Some(handle) = self.abort.take() {
-            self.aborted = true;
+            self.marks.set(Marks::ABORTED);
             fx.abort(handle);
         }
         for handle in self.more.iter_mut().flat_map(|more| more.bound.drain(..)) {
