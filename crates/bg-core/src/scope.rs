@@ -112,6 +112,23 @@ impl Scope {
         self.0.shared.with(|machine, fx| machine.enqueue(key, start, fx));
     }
 
+    /// What `spawn` gives to the runtime, for models, which have none.
+    #[cfg(any(bg_loom, bg_shuttle))]
+    #[doc(hidden)]
+    pub fn future_of<F, Fut>(
+        &self,
+        task: Task,
+        body: F,
+    ) -> Result<(TaskId, impl Future<Output = ()> + Send + use<F, Fut>), SpawnError>
+    where
+        F: FnOnce(TaskContext) -> Fut + Send + 'static,
+        Fut: Future<Output = TaskResult> + Send + 'static,
+    {
+        let id = self.add(task, false)?.id;
+        let context = TaskContext::new(self.0.shared.clone(), self.0.key.root, id);
+        Ok((id, TaskFuture::new(context, body)))
+    }
+
     fn add(&self, task: Task, external: bool) -> Result<Spawned, SpawnError> {
         let (scope, deadline) = (self.0.key, task.deadline);
         let shared = &self.0.shared;

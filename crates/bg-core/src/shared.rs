@@ -142,7 +142,7 @@ impl Shared {
     /// Leaves a report for whoever takes the lock next, which applies it first: a task that starts
     /// does not wait for anybody. It is applied at once when somebody waits for it.
     pub(crate) fn leave(self: &Arc<Self>, post: Post) {
-        self.put(post);
+        self.put(post, false);
         // Either this sees that somebody waits, or the one who begins to wait sees the post (I3).
         fence(Ordering::SeqCst);
         if self.eager.load(Ordering::Acquire) {
@@ -150,9 +150,14 @@ impl Shared {
         }
     }
 
-    fn put(&self, post: Post) {
-        self.posts.lock().push(post);
+    /// The marks are set and cleared with the list locked, so that they say what is in it.
+    fn put(&self, post: Post, urgent: bool) {
+        let mut posts = self.posts.lock();
+        posts.push(post);
         self.posted.store(true, Ordering::Release);
+        if urgent {
+            self.urgent.store(true, Ordering::Release);
+        }
     }
 
     /// There is something in `posts` that somebody waits for.
@@ -170,24 +175,25 @@ impl Shared {
             self.be_eager(&machine);
             drop(machine);
         } else {
-            self.put(post);
-            self.urgent.store(true, Ordering::Release);
+            self.put(post, true);
         }
         self.settle(fx);
     }
 
     fn apply_posts(&self, machine: &mut Machine, fx: &mut Effects) {
-        if self.posted.load(Ordering::Acquire) {
-            // Before the posts are taken: one that comes later is seen later.
-            self.urgent.store(false, Ordering::Relaxed);
-            self.posted.store(false, Ordering::Relaxed);
-            let mut posts = std::mem::take(&mut machine.posts);
-            std::mem::swap(&mut *self.posts.lock(), &mut posts);
-            for post in posts.drain(..) {
-                post.apply(machine, fx);
-            }
-            machine.posts = posts;
+        if !self.posted.load(Ordering::Acquire) {
+            return;
         }
+        let mut taken = std::mem::take(&mut machine.posts);
+        let mut posts = self.posts.lock();
+        std::mem::swap(&mut *posts, &mut taken);
+        self.posted.store(false, Ordering::Release);
+        self.urgent.store(false, Ordering::Release);
+        drop(posts);
+        for post in taken.drain(..) {
+            post.apply(machine, fx);
+        }
+        machine.posts = taken;
     }
 
     /// Closes the registry, and forgets everything that is in it.
@@ -207,9 +213,13 @@ impl Shared {
 
     /// After the lock was released: applies what was posted meanwhile, then runs the effects.
     fn settle(self: &Arc<Self>, mut fx: Effects) {
-        // Either the one who posted sees the lock released, or the one who released it the post.
-        fence(Ordering::SeqCst);
-        while self.is_urgent() {
+        loop {
+            // After each release: either the one who posted sees the lock released, or the one who
+            // released it the post.
+            fence(Ordering::SeqCst);
+            if !self.is_urgent() {
+                break;
+            }
             let Some(mut machine) = self.machine.try_lock() else { break };
             self.apply_posts(&mut machine, &mut fx);
             self.be_eager(&machine);

@@ -291,3 +291,55 @@ fn the_end_of_the_registry_releases_everybody() {
         assert!(root.register(Task::new("", "")).is_err());
     });
 }
+
+/// Polls what a runtime would: the future of a spawned task, to its end.
+fn run(scope: &Scope) -> (TaskId, thread::JoinHandle<()>) {
+    let body = |_| async { Ok(Output::default()) };
+    let (id, future) = scope.future_of(Task::new("", ""), body).unwrap();
+    (id, thread::spawn(move || block_on(future)))
+}
+
+#[test]
+fn what_two_tasks_report_while_the_lock_is_taken_is_applied() {
+    check("two tasks, listener", Some(3), || {
+        let registry = Registry::new();
+        let root = registry.root_scope();
+        let (_, first) = run(&root);
+        let (_, second) = run(&root);
+        next(&root).ack();
+        next(&root).ack();
+        first.join().unwrap();
+        second.join().unwrap();
+        assert_eq!(drain(&root), 0);
+    });
+}
+
+#[test]
+fn a_task_that_ends_by_itself_is_seen_by_a_wait_and_a_look() {
+    check("task, waiter, looker", Some(3), || {
+        let registry = Registry::new();
+        let root = registry.root_scope();
+        let (id, running) = run(&root);
+        let looking = {
+            let root = root.clone();
+            thread::spawn(move || look(&root, id))
+        };
+        wait(&root, id);
+        running.join().unwrap();
+        looking.join().unwrap();
+        assert_eq!(drain(&root), 1);
+    });
+}
+
+#[test]
+fn a_subscriber_is_told_of_a_start_that_nobody_else_looks_for() {
+    check("task, subscriber", Some(3), || {
+        let registry = Registry::new();
+        let root = registry.root_scope();
+        let mut events = registry.events();
+        let (_, running) = run(&root);
+        let ended = EventKind::Status(Status::Completed);
+        while block_on(events.next()).unwrap().unwrap().what != ended {}
+        running.join().unwrap();
+    });
+}
