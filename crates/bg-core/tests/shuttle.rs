@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use bg_core::{
     Claim, ClaimError, Completer, Events, Failure, Finished, Lagged, Output, Registry, Scope, Task,
-    TaskError, TaskId, WaitFor,
+    TaskContext, TaskError, TaskId, WaitFor,
 };
 use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
@@ -28,6 +28,9 @@ const TASKS: usize = 4;
 
 /// Tasks that each spawner adds.
 const SPAWNED: usize = 2;
+
+/// Tasks whose futures are polled.
+const RUN: usize = 2;
 
 /// The text of the outcome that ends the listener.
 const LAST: &str = "last";
@@ -107,6 +110,8 @@ fn mix() {
         claimer(&root, &ids, &ledger),
         drainer(&root, &ledger),
         canceller(&root, &ids),
+        runner(&root),
+        runner(&root),
         family(registry.root_scope()),
         leavers(registry.root_scope()),
     ];
@@ -120,11 +125,21 @@ fn mix() {
     listening.join().unwrap();
     root.inbox().drain().for_each(|finished| ledger.record(finished.id));
     assert_eq!(*ledger.0.lock().unwrap(), root.history().iter().map(|f| f.id).collect());
-    assert_eq!(root.history().len(), TASKS + 2 * SPAWNED + 1);
+    assert_eq!(root.history().len(), TASKS + 2 * SPAWNED + RUN + 1);
     assert!(root.snapshot().is_empty(), "{:?}", root.snapshot());
     drop(registry);
     counting.join().unwrap();
     assert_eq!(root.outcome(last).unwrap_err().to_string(), TaskError::Closed.to_string());
+}
+
+/// Polls the future of a spawned task, as a runtime would: what it reports waits for no lock.
+fn runner(root: &Scope) -> JoinHandle<()> {
+    let body = |cx: TaskContext| async move {
+        cx.step(1);
+        Ok(Output::text("run"))
+    };
+    let (_, future) = root.future_of(Task::new("", ""), body).unwrap();
+    thread::spawn(move || block_on(future))
 }
 
 /// Registers, and hands on how that will end.
