@@ -45,7 +45,7 @@ impl Machine {
             root.take_slot(id.number(), task.foreground, &limits)
         };
         root.add(scope.owner, id, Live::new(task, slot), now);
-        let owner = root.records.get(scope.owner).map(|owner| owner.id());
+        let owner = root.records.get(scope.owner).map(Record::id);
         let label = move || text.map_or_else(String::new, |text| text.label().to_owned());
         self.publish(scope.root, id, fx, || EventKind::Spawned { label: label(), owner });
         Ok(Spawned { id, queued: slot == Slot::Queued })

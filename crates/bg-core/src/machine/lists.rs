@@ -169,7 +169,7 @@ impl Root {
     }
 
     fn shown(&self, root: RootId, record: &Record, now: Stamp) -> AdminTask {
-        let owner = self.records.get(record.owner).map(|owner| owner.id());
+        let owner = self.records.get(record.owner).map(Record::id);
         let foreground = record.is_foreground();
         AdminTask { root: root.0, owner, foreground, task: record.snapshot(now) }
     }

@@ -196,7 +196,7 @@ impl Root {
     fn live_members(&self, owner: u64, found: &mut Vec<TaskId>) {
         let Some(scope) = self.scopes.get(&owner) else { return };
         let records = scope.members(&self.records).filter_map(|number| self.records.get(number));
-        found.extend(records.filter(|record| record.live().is_some()).map(|record| record.id()));
+        found.extend(records.filter(|record| record.live().is_some()).map(Record::id));
     }
 }
 
