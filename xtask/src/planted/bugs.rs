@@ -18,7 +18,6 @@ pub(super) struct Edit {
 const SHARED: &str = "crates/bg-core/src/shared.rs";
 const WAIT: &str = "crates/bg-core/src/wait.rs";
 const MACHINE: &str = "crates/bg-core/src/machine/mod.rs";
-const DELIVER: &str = "crates/bg-core/src/machine/deliver.rs";
 const LISTS: &str = "crates/bg-core/src/machine/lists.rs";
 const FINISH: &str = "crates/bg-core/src/machine/finish.rs";
 const SCOPE: &str = "crates/bg-core/src/machine/scope.rs";
@@ -114,18 +113,16 @@ pub(super) const BUGS: &[Bug] = &[
     },
     Bug {
         name: "an-unclaimed-outcome-evicted",
-        breaks: "an inbox that is longer than what retention keeps loses its oldest outcome",
+        breaks: "an inbox with more than eight outcomes lets go of the oldest one",
         edits: &[Edit {
-            file: DELIVER,
-            from: "            scope.put_ready(ended.seq, key.number, fx);
+            file: SCOPE,
+            from: "        if !self.listeners.is_empty() {
 ",
-            to: "            scope.put_ready(ended.seq, key.number, fx);
-            let cap = self.policy.retention.count.max(4);
-            let over = scope.ready.len() > cap;
-            if let Some(oldest) = over.then(|| scope.take_ready()).flatten() {
-                scope.unlink(oldest, &mut root.records);
-                root.records.remove(oldest);
-            }
+            to: "        if self.ready.len() > 8 {
+            self.ready.pop_front();
+            self.measure();
+        }
+        if !self.listeners.is_empty() {
 ",
         }],
     },
