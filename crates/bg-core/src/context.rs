@@ -160,10 +160,6 @@ impl TaskContext {
         self.scope().wait(ids)
     }
 
-    pub(crate) fn post_start(&self) {
-        self.shared.leave(Post::Started(self.key()));
-    }
-
     /// Ends the task. Whoever looks sees it; who was waiting is woken soon.
     pub(crate) fn post_end(&self, outcome: Outcome) {
         let finished = Arc::new(Finished::new(self.id, outcome));

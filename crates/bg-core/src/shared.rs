@@ -4,12 +4,14 @@
 //!
 //! 1. The machine is changed under its lock only, and the effects of a change run after the lock
 //!    is released: nothing of a user's (closure, waker, destructor) runs under it (R4).
-//! 2. The registry holds the only lasting strong reference. Everything else holds a [`Weak`] and
-//!    upgrades it for the length of one call, so no cycle keeps a registry alive.
-//! 3. What a task reports of itself ([`Post`]) does not wait for the lock: while somebody else
-//!    holds it, the report is left in `posts`. Whoever takes the lock applies what is there first,
-//!    so nobody sees a state without it; whoever releases it looks again, so nothing is left
-//!    behind: a report that was left because the lock was held came before its release.
+//! 2. Handles hold the shell. Dropping the registry takes everything out of it, so a handle that is
+//!    left over keeps no task alive; what the table itself holds (logs, parents, timers) refers to
+//!    the shell weakly.
+//! 3. What comes from a spawn and from a task's future ([`Post`]) does not wait for the lock: the
+//!    handle of a future is left in `posts`, and its end too while somebody else holds the lock.
+//!    Whoever takes the lock applies what is there first, so nobody sees a state without it;
+//!    whoever releases it looks again for an end, so nobody waits in vain: an end that was left
+//!    because the lock was held came before its release.
 //! 4. Chores (starts, pieces of a sweep) are run by one thread at a time, one after the other: a
 //!    chore that leads to another one adds to the list, and the stack does not grow.
 //!
@@ -37,7 +39,7 @@ pub(crate) struct Shared {
     posted: AtomicBool,
     /// There is an end in `posts`.
     urgent: AtomicBool,
-    /// Somebody waits for whatever is posted: see [`Machine::is_eager`].
+    /// Somebody waits for a handle: see [`Machine::is_eager`].
     eager: AtomicBool,
     chores: Mutex<ChoreList>,
     /// Where timers run when a call comes from outside a runtime: the runtime seen last.
@@ -46,7 +48,6 @@ pub(crate) struct Shared {
 
 /// What a task reports of itself without waiting for the lock.
 pub(crate) enum Post {
-    Started(Key),
     Attached(Key, AbortHandle),
     Finished(Key, Arc<Finished>, Instant),
 }
@@ -139,8 +140,8 @@ impl Shared {
         })
     }
 
-    /// Leaves a report for whoever takes the lock next, which applies it first: a task that starts
-    /// does not wait for anybody. It is applied at once when somebody waits for it.
+    /// Leaves a handle for whoever takes the lock next: who spawns a task does not wait a second
+    /// time. It is applied at once when somebody waits for it.
     pub(crate) fn leave(self: &Arc<Self>, post: Post) {
         self.put(post, false);
         // Either this sees that somebody waits, or the one who begins to wait sees the post (I3).
@@ -352,7 +353,6 @@ impl Shared {
 impl Post {
     fn apply(self, machine: &mut Machine, fx: &mut Effects) {
         match self {
-            Self::Started(key) => machine.start(key, fx),
             Self::Attached(key, handle) => machine.attach(key, handle, fx),
             Self::Finished(key, finished, now) => {
                 let now = machine.stamp(now);

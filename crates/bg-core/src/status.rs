@@ -23,9 +23,11 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "status", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Status {
-    /// Known to the registry, not started yet.
+    /// Known to the registry, not started yet: it waits for a slot, or for whoever does its work
+    /// elsewhere to report a first step.
     Pending,
-    /// Started. An agent counts its model turns: 0 is started, 1 the first turn.
+    /// Started: its future was given to the runtime. An agent counts its model turns: 0 is started,
+    /// 1 the first turn.
     Running {
         /// The latest step that the task reported.
         step: u32,

@@ -63,7 +63,7 @@ impl WatchCell {
 /// let root = registry.root_scope();
 /// let id = root.spawn(Task::new("index", ""), |_| async { Ok(Output::default()) })?;
 /// let mut watch = root.watch(id)?;
-/// assert_eq!(watch.status(), Status::Pending);
+/// assert_eq!(watch.status(), Status::Running { step: 0 });
 /// while watch.changed().await.is_some() {}
 /// assert_eq!(watch.status(), Status::Completed);
 /// # Ok(())

@@ -212,8 +212,12 @@ async fn a_task_may_close_the_scope_of_its_children() {
 }
 
 /// Blocks the thread until it is released, whatever is asked of it.
-fn deaf(release: mpsc::Receiver<()>) -> impl Future<Output = bg_core::TaskResult> + Send {
+fn deaf(
+    polled: Flag,
+    release: mpsc::Receiver<()>,
+) -> impl Future<Output = bg_core::TaskResult> + Send {
     std::future::poll_fn(move |_| {
+        polled.set();
         release.recv_timeout(HANG).map(|()| Poll::Ready(Ok(Output::text("free")))).unwrap()
     })
 }
@@ -226,8 +230,12 @@ fn work_that_would_not_end_is_named_and_still_counts_when_it_does() {
     let root = registry.root_scope();
     runtime.block_on(async {
         let (release, released) = mpsc::channel();
-        let stuck = root.spawn(Task::new("stuck", ""), |_| deaf(released)).unwrap();
-        started(&root, stuck).await;
+        let polled = Flag::default();
+        let body = deaf(polled.clone(), released);
+        let stuck = root.spawn(Task::new("stuck", ""), |_| body).unwrap();
+        while !polled.is_set() {
+            tokio::task::yield_now().await;
+        }
         let other = root.spawn(Task::new("other", ""), |_| pending()).unwrap();
         let grace = Duration::from_millis(50);
         check(&root.close(grace).await, &[other], &[stuck]);

@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use bg_core::{Outcome, Output, PanicReport, Reason, Registry, Scope, Status, Task, TaskContext};
 use bg_core::{TaskId, TaskResult};
-use support::{Flag, OnDrop, drained, register, started};
+use support::{Flag, OnDrop, drained, register, spawn_polled, started};
 
 mod support;
 
@@ -49,8 +49,7 @@ where
 {
     let registry = Registry::new();
     let root = registry.root_scope();
-    let id = root.spawn(Task::new("body", ""), body).unwrap();
-    started(&root, id).await;
+    let id = spawn_polled(&root, Task::new("body", ""), body).await;
     root.cancel(id, "stop").unwrap();
     one_outcome(&root, id).await
 }

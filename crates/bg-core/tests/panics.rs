@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bg_core::{EventKind, Outcome, Output, PanicReport, Registry, Scope, Status, Task};
 use bg_core::{TaskContext, TaskId, TaskResult};
-use support::{OnDrop, bounded, poll, poll_with, register, started};
+use support::{OnDrop, bounded, poll, poll_with, register, spawn_polled};
 use tokio::runtime::{Builder, Runtime};
 
 mod support;
@@ -46,9 +46,7 @@ impl Drop for Payload {
 
 /// Spawns a body and lets it start.
 async fn ends(root: &Scope, body: impl FnOnce(TaskContext) -> Body + Send + 'static) -> TaskId {
-    let id = root.spawn(Task::new("site", ""), body).unwrap();
-    started(root, id).await;
-    id
+    spawn_polled(root, Task::new("site", ""), body).await
 }
 
 fn in_the_closure(_: TaskContext) -> Body {

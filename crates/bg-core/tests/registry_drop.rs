@@ -11,7 +11,9 @@ use bg_core::{
     Claim, ClaimError, Completer, Output, Registry, Scope, SpawnError, Task, TaskContext,
 };
 use bg_core::{CloseReport, Peek, ResolveError, SendError, TaskError, TaskId};
-use support::{Flag, HANG, OnDrop, bounded, ended, poll, poll_with, register, started};
+use support::{
+    Flag, HANG, OnDrop, bounded, ended, poll, poll_with, register, spawn_polled, started,
+};
 use tokio::runtime::{Builder, Runtime};
 
 mod support;
@@ -61,8 +63,7 @@ impl Host {
     async fn spawn_into(&mut self, scope: &Scope) {
         for listens in [true, false] {
             let body = self.body(listens);
-            let id = scope.spawn(Task::new("", "").grace(HANG * 1_000), body).unwrap();
-            started(scope, id).await;
+            spawn_polled(scope, Task::new("", "").grace(HANG * 1_000), body).await;
         }
     }
 
@@ -224,10 +225,8 @@ fn a_registry_dropped_in_the_destructor_of_a_task_ends_everything() {
                 pending().await
             }
         };
-        let _entered = runtime.as_ref().unwrap().enter();
-        let id = host.root.spawn(Task::new("last", ""), body).unwrap();
         block_on(runtime.as_ref(), async {
-            started(&host.root, id).await;
+            let id = spawn_polled(&host.root, Task::new("last", ""), body).await;
             let waiting = host.root.wait([id]);
             host.root.cancel(id, "stop").unwrap();
             assert_eq!(waiting.await.unwrap_err(), TaskError::Closed);

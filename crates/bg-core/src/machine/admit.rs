@@ -48,6 +48,9 @@ impl Machine {
         let owner = root.records.get(scope.owner).map(Record::id);
         let label = move || text.map_or_else(String::new, |text| text.label().to_owned());
         self.publish(scope.root, id, fx, || EventKind::Spawned { label: label(), owner });
+        if !matches!(slot, Slot::Elsewhere | Slot::Queued) {
+            self.start(scope.task(id.number()), fx);
+        }
         Ok(Spawned { id, queued: slot == Slot::Queued })
     }
 
@@ -104,9 +107,10 @@ impl Machine {
 
     fn release_slot(&mut self, root: RootId, fx: &mut Effects) {
         let limit = self.policy.limits.running;
-        if let Some(state) = self.roots.get_mut(&root) {
-            state.running -= 1;
-            state.start_queued(root, limit, fx);
+        let Some(state) = self.roots.get_mut(&root) else { return };
+        state.running -= 1;
+        for key in state.start_queued(root, limit, fx) {
+            self.start(key, fx);
         }
     }
 }
@@ -202,10 +206,11 @@ impl Root {
         }
     }
 
-    /// Gives free slots to those that have waited longest (I11).
-    fn start_queued(&mut self, root: RootId, limit: Option<usize>, fx: &mut Effects) {
+    /// Gives free slots to those that have waited longest (I11); returns who got one.
+    fn start_queued(&mut self, root: RootId, limit: Option<usize>, fx: &mut Effects) -> Vec<Key> {
+        let mut started = Vec::new();
         while limit.is_none_or(|limit| self.running < limit) {
-            let Some(number) = self.queue.pop_front() else { return };
+            let Some(number) = self.queue.pop_front() else { break };
             if self.records.get(number).is_some_and(|record| self.is_doomed(record)) {
                 continue;
             }
@@ -219,7 +224,9 @@ impl Root {
             fx.chores.start.extend(start.map(|start| (key, start)));
             self.running += 1;
             self.queued -= 1;
+            started.push(key);
         }
+        started
     }
 }
 

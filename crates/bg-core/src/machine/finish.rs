@@ -49,7 +49,6 @@ impl Machine {
     /// Tells an end to those who watch or wait for this task.
     fn tell(&mut self, mut more: Box<super::More>, finished: &Arc<Finished>, fx: &mut Effects) {
         if let Some(watch) = more.watch.take() {
-            self.watched -= 1;
             fx.wake(watch.set(finished.status()));
         }
         self.count_in_waits(&std::mem::take(&mut more.waits), finished, fx);

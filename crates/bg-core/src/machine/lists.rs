@@ -100,12 +100,7 @@ impl Machine {
         let record = self.find_mut(scope, task)?;
         let status = record.status();
         let Some(live) = record.live_mut() else { return Ok(WatchCell::new(status)) };
-        let known = live.more().watch.clone();
-        let watch = known.unwrap_or_else(|| WatchCell::new(status));
-        if live.more().watch.replace(watch.clone()).is_none() {
-            self.watched += 1;
-        }
-        Ok(watch)
+        Ok(live.more().watch.get_or_insert_with(|| WatchCell::new(status)).clone())
     }
 
     /// Lists the live and undelivered tasks of all roots, by root and number.

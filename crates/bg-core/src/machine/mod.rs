@@ -130,8 +130,6 @@ pub(crate) struct Machine {
     superseded: u64,
     /// Live records that were stopped before their future was attached.
     unattached: usize,
-    /// Live records that somebody has asked to watch.
-    watched: usize,
     /// An empty list, kept for its memory: the shell fills it with what was posted.
     pub(crate) posts: Vec<Post>,
 }
@@ -168,7 +166,6 @@ impl Machine {
             sweeps: VecDeque::new(),
             superseded: 0,
             unattached: 0,
-            watched: 0,
             posts: Vec::new(),
         }
     }
@@ -192,10 +189,10 @@ impl Machine {
         self.closed
     }
 
-    /// Returns whether somebody waits for what tasks post: a stopped task for the handle to abort
-    /// it with, a subscriber or a watcher to be told that a task has started.
+    /// Returns whether somebody waits for what is posted: a stopped task for the handle to abort it
+    /// with.
     pub(crate) fn is_eager(&self) -> bool {
-        self.closed || self.unattached > 0 || self.watched > 0 || self.events.is_heard()
+        self.closed || self.unattached > 0
     }
 
     pub(crate) fn knows(&self, kind: Kind) -> bool {

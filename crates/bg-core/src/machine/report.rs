@@ -54,7 +54,7 @@ impl Machine {
     }
 
     /// Turns `Pending` into `Running`.
-    pub(crate) fn start(&mut self, key: Key, fx: &mut Effects) {
+    pub(super) fn start(&mut self, key: Key, fx: &mut Effects) {
         self.running(key, None, fx);
     }
 

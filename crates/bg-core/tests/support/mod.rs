@@ -4,14 +4,15 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use bg_core::{Completer, Finished, Output, Scope, Status, Task, TaskId};
+use bg_core::{Completer, Finished, Output, Scope, Status, Task, TaskContext, TaskId, TaskResult};
 
 /// Real time after which a test that hangs is given up.
 pub(crate) const HANG: Duration = Duration::from_secs(5);
@@ -64,6 +65,43 @@ pub(crate) fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Pol
 pub(crate) async fn started(scope: &Scope, id: TaskId) {
     while scope.inspect(id).unwrap().status == Status::Pending {
         tokio::task::yield_now().await;
+    }
+    tokio::task::yield_now().await;
+}
+
+/// Spawns a task and lets it have its first poll, on any runtime.
+pub(crate) async fn spawn_polled<F, Fut>(scope: &Scope, task: Task, body: F) -> TaskId
+where
+    F: FnOnce(TaskContext) -> Fut + Send + 'static,
+    Fut: Future<Output = TaskResult> + Send + 'static,
+{
+    let polled = Flag::default();
+    let id = scope.spawn(task, telling(&polled, body)).unwrap();
+    while !polled.is_set() {
+        tokio::task::yield_now().await;
+    }
+    id
+}
+
+/// A body that sets a flag once it has been polled, however that went.
+fn telling<F, Fut>(
+    polled: &Flag,
+    body: F,
+) -> impl FnOnce(TaskContext) -> Pin<Box<dyn Future<Output = TaskResult> + Send>> + Send + 'static
+where
+    F: FnOnce(TaskContext) -> Fut + Send + 'static,
+    Fut: Future<Output = TaskResult> + Send + 'static,
+{
+    let polled = polled.clone();
+    move |cx| {
+        let in_closure = polled.on_drop();
+        let mut running = Box::pin(body(cx));
+        // Told by the poll that follows.
+        std::mem::forget(in_closure);
+        Box::pin(poll_fn(move |cx| {
+            let _told = polled.on_drop();
+            running.as_mut().poll(cx)
+        }))
     }
 }
 
