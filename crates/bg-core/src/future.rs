@@ -95,11 +95,11 @@ where
 {
     fn poll_body(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TaskResult> {
         let mut this = self.project();
-        if matches!(*this.stage, Stage::Start { .. }) {
-            if let StageOwned::Start { body } = this.stage.as_mut().project_replace(Stage::Gone) {
-                let running = body(this.context.clone());
-                this.stage.set(Stage::Run { running });
-            }
+        if matches!(*this.stage, Stage::Start { .. })
+            && let StageOwned::Start { body } = this.stage.as_mut().project_replace(Stage::Gone)
+        {
+            let running = body(this.context.clone());
+            this.stage.set(Stage::Run { running });
         }
         match this.stage.project() {
             StagePinned::Run { running } => running.poll(cx),

@@ -80,7 +80,7 @@ async fn a_background_call_answers_at_once_and_the_outcome_comes_to_the_inbox() 
     let args = json!({"agent_name": "worker", "prompt": "map", "background": true});
     let called = call(&root, &host(script("say later")), args).await;
     let answer = called.into_wire().output;
-    assert_eq!(answer, r#"{"task_id":"agent:1","status":"pending"}"#);
+    assert_eq!(answer, r#"{"task_id":"agent:1","status":"running"}"#);
     let claim = root.inbox().next().await.unwrap();
     assert_eq!(claim.outcome.output().unwrap().text, "later");
 }
