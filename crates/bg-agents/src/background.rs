@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bg_core::{Registry, Scope};
+use bg_core::{Limits, Registry, Scope};
 use bg_tools::{Tool, ToolContext, Toolbox, ToolboxError, task_tools};
 
 #[cfg(feature = "sessions")]
@@ -73,6 +73,7 @@ impl Background {
 #[derive(Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct BackgroundBuilder {
+    limits: Option<Limits>,
     tools: Vec<Arc<dyn Tool>>,
     #[cfg(feature = "sessions")]
     agents: Vec<AgentSpec>,
@@ -98,6 +99,22 @@ pub enum BuildError {
 }
 
 impl BackgroundBuilder {
+    /// Sets how much each root may have. By default 32 tasks run at once, 1,024 wait, tasks nest 4
+    /// deep, and 1,024 outcomes or 64 MiB of them may be undelivered.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_agents::{Background, core::Limits};
+    ///
+    /// let background = Background::builder().limits(Limits::default().running(4)).build()?;
+    /// # Ok::<(), bg_agents::BuildError>(())
+    /// ```
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
     /// Adds the `Bash` tool, which runs commands in this folder.
     #[cfg(feature = "process")]
     pub fn folder(self, folder: impl AsRef<std::path::Path>) -> Self {
@@ -132,16 +149,21 @@ impl BackgroundBuilder {
     /// [`BuildError`]: two tools of one name, an agent that lists a tool which is not there, agents
     /// without a model.
     pub fn build(self) -> Result<Background, BuildError> {
+        let limits = self.limits.unwrap_or_else(default_limits);
         let toolbox = Toolbox::new().with_all(task_tools())?.with_all(self.tools)?;
         #[cfg(feature = "sessions")]
         let (agents, toolbox) = with_agents(toolbox, self.agents, self.models)?;
         Ok(Background {
-            registry: Registry::new(),
+            registry: Registry::builder().limits(limits).build(),
             toolbox,
             #[cfg(feature = "sessions")]
             agents,
         })
     }
+}
+
+fn default_limits() -> Limits {
+    Limits::default().running(32).queued(1024).depth(4)
 }
 
 #[cfg(feature = "sessions")]
