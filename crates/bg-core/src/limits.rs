@@ -29,7 +29,7 @@ pub struct Limits {
     pub running: Option<usize>,
     /// Tasks that may wait for a slot in a root; `None` for any number.
     pub queued: Option<usize>,
-    /// Live tasks of one scope; `None` for any number.
+    /// Live tasks of one scope, foreground tasks among them; `None` for any number.
     pub per_scope: Option<usize>,
     /// How deep tasks nest: 1 allows the root's own tasks only. `None` for any depth.
     pub depth: Option<u32>,

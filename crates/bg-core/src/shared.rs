@@ -46,9 +46,11 @@ pub(crate) struct Shared {
     runtime: Mutex<Option<Handle>>,
 }
 
-/// What a task reports of itself without waiting for the lock.
+/// What is told without waiting for the lock.
 pub(crate) enum Post {
+    /// The handle that aborts a task's future.
     Attached(Key, AbortHandle),
+    /// A task's end, and when it was.
     Finished(Key, Arc<Finished>, Instant),
 }
 
