@@ -168,7 +168,7 @@ impl Listener {
             .shared
             .call(|machine, fx| machine.listen(self.key, self.seek, self.place, waker, fx));
         self.place = match found {
-            Some(Found::Waiting(key)) => Some(key),
+            Some(Found::Waiting(place)) => place,
             _ => None,
         };
         match found {

@@ -47,7 +47,7 @@ pub(crate) trait Start: Send {
     fn start(self: Box<Self>) -> AbortHandle;
 }
 
-/// The end of a grace, aborted with the last task that it was for.
+/// The end of a grace or a deadline, aborted with the last task that it was for.
 pub(crate) struct GraceTimer(pub(crate) AbortHandle);
 
 impl Drop for GraceTimer {

@@ -10,16 +10,12 @@ use std::time::Duration;
 
 use bg_core::{ClaimError, Driver, Limits, Output, Registry, Retention, Scope, Status, Task};
 use bg_core::{TaskContext, TaskError, TurnEnd, TurnSlot};
-use support::{Flag, drained, elapse, ended, poll, register, started};
+use support::{Flag, drained, ended, idle, poll, register, started};
 use tokio::sync::oneshot;
 
 mod support;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-async fn idle() {
-    elapse(Duration::from_millis(1)).await;
-}
 
 fn at_once(tasks: usize) -> (Registry, Scope) {
     let limits = Limits::default().running(tasks).undelivered(usize::MAX, u64::MAX);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bg_core::{Claim, Driver, Output, Registry, Scope, Stats, Task, TurnEnd, TurnSlot};
-use support::{Flag, drained, elapse, ended, ended_many, register, started};
+use support::{Flag, drained, elapse, ended, ended_many, idle, register, started};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -17,11 +17,6 @@ use tokio::time::{Instant, timeout};
 mod support;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Lets everybody go on as far as they can: a paused clock moves when nobody can run.
-async fn idle() {
-    elapse(Duration::from_millis(1)).await;
-}
 
 fn numbers_of(claims: &[Claim]) -> Vec<u64> {
     claims.iter().map(|claim| claim.id.number()).collect()

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bg_core::{Completer, Limits, Output, Registry, Scope, SpawnError, Status, Task, TaskContext};
 use bg_core::{TaskId, WaitFor};
-use support::{elapse, poll, register};
+use support::{elapse, held, idle, poll, register};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -26,22 +26,6 @@ fn at_once(tasks: usize) -> (Registry, Scope) {
     let registry = Registry::builder().limits(limits).build();
     let root = registry.root_scope();
     (registry, root)
-}
-
-/// Lets everybody go on as far as they can: a paused clock moves when nobody can run.
-async fn idle() {
-    elapse(Duration::from_millis(1)).await;
-}
-
-/// Spawns a task that runs until the other half is used or dropped.
-#[track_caller]
-fn held(scope: &Scope, label: &'static str) -> (TaskId, oneshot::Sender<()>) {
-    let (release, released) = oneshot::channel();
-    let body = |_| async move {
-        let _ = released.await;
-        Ok(Output::default())
-    };
-    (scope.spawn(Task::new(label, ""), body).unwrap(), release)
 }
 
 /// Checks whether a task has begun, after everybody went on as far as they can.

@@ -3,12 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::future::ready;
-use std::time::Duration;
 
 use bg_core::{CancelOutcome, Completer, LimitKind, Limits, Output, Registry, Scope, SpawnError};
 use bg_core::{Task, TaskId};
-use support::{Flag, bounded, drained, elapse, ended, ended_many, register};
-use tokio::sync::oneshot;
+use support::{Flag, bounded, drained, ended, ended_many, held, idle, register};
 
 mod support;
 
@@ -16,22 +14,6 @@ fn under(limits: Limits) -> (Registry, Scope) {
     let registry = Registry::builder().limits(limits).build();
     let root = registry.root_scope();
     (registry, root)
-}
-
-/// Lets everybody go on as far as they can: a paused clock moves when nobody can run.
-async fn idle() {
-    elapse(Duration::from_millis(1)).await;
-}
-
-/// Spawns a task that runs until the other half is used or dropped.
-#[track_caller]
-fn held(scope: &Scope, label: &'static str) -> (TaskId, oneshot::Sender<()>) {
-    let (release, released) = oneshot::channel();
-    let body = |_| async move {
-        let _ = released.await;
-        Ok(Output::default())
-    };
-    (scope.spawn(Task::new(label, ""), body).unwrap(), release)
 }
 
 /// Checks that a spawn is refused with a limit, and that the closure is dropped without a call.

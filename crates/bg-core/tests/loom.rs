@@ -266,24 +266,13 @@ fn the_end_of_the_registry_releases_everybody() {
         let registry = Registry::new();
         let root = registry.root_scope();
         let (id, completer) = register(&root);
-        // Loom does not see std's `Weak`: without this, a call that finds the registry gone would
-        // depend on nothing, and no other order would be tried.
-        let gate = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
-        let pass = |gate: &loom::sync::atomic::AtomicUsize| gate.fetch_add(1, Ordering::SeqCst);
-        let (scope, opened) = (root.clone(), gate.clone());
-        let waiting = thread::spawn(move || {
-            pass(&opened);
-            match block_on(scope.wait([id])) {
-                Ok(waited) => assert!(matches!(waited.ended[0].outcome, Outcome::Cancelled(_))),
-                Err(error) => assert_eq!(error, TaskError::Closed),
-            }
+        let scope = root.clone();
+        let waiting = thread::spawn(move || match block_on(scope.wait([id])) {
+            Ok(waited) => assert!(matches!(waited.ended[0].outcome, Outcome::Cancelled(_))),
+            Err(error) => assert_eq!(error, TaskError::Closed),
         });
-        let (scope, opened) = (root.clone(), gate.clone());
-        let listening = thread::spawn(move || {
-            pass(&opened);
-            block_on(scope.inbox().next()).map(Claim::ack)
-        });
-        pass(&gate);
+        let scope = root.clone();
+        let listening = thread::spawn(move || block_on(scope.inbox().next()).map(Claim::ack));
         drop(registry);
         waiting.join().unwrap();
         listening.join().unwrap();

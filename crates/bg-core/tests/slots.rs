@@ -8,10 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
+use bg_core::TaskContext;
 use bg_core::{EventKind, Limits, Outcome, Output, Reason, Registry, Scope, Stats, Status, Task};
-use bg_core::{TaskContext, TaskId};
-use support::{Flag, HANG, bounded, drained, elapse, numbers, poll, register};
-use tokio::sync::oneshot;
+use support::{Flag, HANG, bounded, drained, elapse, held, idle, numbers, poll, register};
 use tokio::task::yield_now;
 
 mod support;
@@ -20,22 +19,6 @@ fn at_once(tasks: usize) -> (Registry, Scope) {
     let registry = Registry::builder().limits(Limits::default().running(tasks)).build();
     let root = registry.root_scope();
     (registry, root)
-}
-
-/// Lets everybody go on as far as they can: a paused clock moves when nobody can run.
-async fn idle() {
-    elapse(Duration::from_millis(1)).await;
-}
-
-/// Spawns a task that runs until the other half is used or dropped.
-#[track_caller]
-fn held(scope: &Scope, label: &'static str) -> (TaskId, oneshot::Sender<()>) {
-    let (release, released) = oneshot::channel();
-    let body = |_| async move {
-        let _ = released.await;
-        Ok(Output::default())
-    };
-    (scope.spawn(Task::new(label, ""), body).unwrap(), release)
 }
 
 /// Checks which of the tasks of a scope run, after everybody went on as far as they can, and how

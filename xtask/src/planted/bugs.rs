@@ -116,13 +116,12 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "an inbox with more than eight outcomes lets go of the oldest one",
         edits: &[Edit {
             file: SCOPE,
-            from: "        if !self.listeners.is_empty() {
+            from: "            self.ready.push_back((seq, number));
 ",
-            to: "        if self.ready.len() > 8 {
-            self.ready.pop_front();
-            self.measure();
-        }
-        if !self.listeners.is_empty() {
+            to: "            self.ready.push_back((seq, number));
+            if self.ready.len() > 8 {
+                self.ready.pop_front();
+            }
 ",
         }],
     },

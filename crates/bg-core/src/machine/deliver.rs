@@ -17,8 +17,8 @@ pub(crate) enum Next {
     Claimed(Held),
     /// Something is claimable; nothing was claimed.
     Ready,
-    /// Nothing yet; the listener is registered under this key.
-    Waiting(u64),
+    /// Nothing yet; the listener has this place.
+    Waiting(Option<u64>),
     /// The scope is gone: nothing will come.
     Over,
 }
@@ -111,15 +111,12 @@ impl Machine {
             fx.drop_waker([waker]);
             return Next::Over;
         };
-        let key = listener.unwrap_or_else(|| {
-            state.next_listener += 1;
-            state.next_listener
-        });
-        fx.drop_waker(state.listeners.insert(key, waker));
+        let mut place = listener;
+        fx.drop_waker(state.listeners.keep(&mut place, waker));
         if listener.is_none() && seek.lends() {
             self.lend_slot(scope.task(scope.owner), fx);
         }
-        Next::Waiting(key)
+        Next::Waiting(place)
     }
 
     fn seek(&mut self, scope: ScopeKey, seek: Seek, fx: &mut Effects) -> Option<Next> {
@@ -139,9 +136,11 @@ impl Machine {
         listener: Option<u64>,
         fx: &mut Effects,
     ) {
-        let Some(key) = listener else { return };
+        if listener.is_none() {
+            return;
+        }
         if let Some(state) = self.scope_mut(scope) {
-            fx.drop_waker(state.listeners.remove(&key));
+            fx.drop_waker(state.listeners.remove(listener));
         }
         if seek.lends() {
             self.return_slot(scope.task(scope.owner));

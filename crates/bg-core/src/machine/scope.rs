@@ -1,13 +1,13 @@
 //! The state of a scope: its members in order, its inbox, who listens, what is being stopped.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::task::Waker;
 use std::time::Duration;
 
 use super::pages::Pages;
 use crate::effects::Effects;
 use crate::outcome::Reason;
 use crate::sync::{Arc, AtomicUsize, Ordering};
+use crate::wakers::Wakers;
 
 #[derive(Default)]
 pub(super) struct ScopeState {
@@ -26,8 +26,7 @@ pub(super) struct ScopeState {
     /// The same for foreground tasks, whose outcomes are claimed by id only.
     aside: BTreeMap<u64, u64>,
     gauge: Option<Gauge>,
-    pub(super) listeners: BTreeMap<u64, Waker>,
-    pub(super) next_listener: u64,
+    pub(super) listeners: Wakers,
     pub(super) closed: bool,
     /// The owner has ended: nothing is delivered here any more, and it lasts until its last live
     /// member has ended (I7).
@@ -119,7 +118,7 @@ impl ScopeState {
     }
 
     pub(super) fn wake_listeners(&mut self, fx: &mut Effects) {
-        fx.wake(std::mem::take(&mut self.listeners).into_values());
+        fx.wake(self.listeners.take());
     }
 
     /// Makes an outcome claimable: from the inbox, or by its id alone.
@@ -139,9 +138,7 @@ impl ScopeState {
             self.ready.insert(at, (seq, number));
         }
         self.measure();
-        if !self.listeners.is_empty() {
-            self.wake_listeners(fx);
-        }
+        self.wake_listeners(fx);
     }
 
     pub(super) fn take_ready(&mut self) -> Option<u64> {

@@ -105,6 +105,25 @@ where
     }
 }
 
+/// Spawns a task that runs until the other half is used or dropped.
+#[track_caller]
+pub(crate) fn held(
+    scope: &Scope,
+    label: &'static str,
+) -> (TaskId, tokio::sync::oneshot::Sender<()>) {
+    let (release, released) = tokio::sync::oneshot::channel();
+    let body = |_| async move {
+        let _ = released.await;
+        Ok(Output::default())
+    };
+    (scope.spawn(Task::new(label, ""), body).unwrap(), release)
+}
+
+/// Lets everybody go on as far as they can: a paused clock moves when nobody can run.
+pub(crate) async fn idle() {
+    elapse(Duration::from_millis(1)).await;
+}
+
 /// Lets so much virtual time pass. Everything that can run runs before.
 pub(crate) async fn elapse(time: Duration) {
     let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
