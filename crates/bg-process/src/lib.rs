@@ -46,19 +46,81 @@
 //!
 //! - `tools`: the [`Bash`] tool, with `bg-tools`.
 
+use std::path::PathBuf;
+
 #[cfg(feature = "tools")]
 mod bash;
+mod child;
+mod command;
 mod error;
+#[cfg(target_os = "linux")]
+mod guard;
+mod holders;
+#[cfg(target_os = "linux")]
+mod linux;
+mod output_end;
 mod processes;
 mod pump;
 mod receipt;
 mod spec;
+mod status;
+mod stdin;
 mod supervise;
-mod sys;
 
 #[cfg(feature = "tools")]
 pub use bash::Bash;
 pub use error::ProcessError;
 pub use processes::Processes;
-pub use receipt::{Containment, StopReceipt};
+pub use receipt::{Containment, Leftover, Requested, StopReceipt, Verdict};
 pub use spec::{Inherit, ProcessSpec};
+pub use status::GuardStatus;
+pub use stdin::{StdinError, StdinWriter};
+
+/// Allows a guard: a small process beside the host that starts its processes and ends them all when
+/// the host is gone. To be called first in `main`, before threads, runtimes and files.
+///
+/// The guard is the host's own program, started again; in it this call does not return. In the host
+/// it returns at once, and the guard is started with the first process. Where it is not called (by a
+/// library in somebody else's program, say), there is no guard, and [`guard_status`] tells so.
+///
+/// Does nothing elsewhere than on Linux.
+///
+/// # Examples
+///
+/// ```no_run
+/// fn main() {
+///     bg_process::guard_main();
+///     // Threads, runtimes, arguments: everything else.
+/// }
+/// ```
+pub fn guard_main() {
+    #[cfg(target_os = "linux")]
+    guard::main();
+}
+
+/// Allows a guard that is another program, whose `main` begins with [`guard_main`]: for hosts that do
+/// not have their own `main` in hand. The program is trusted with everything that the host starts.
+///
+/// Does nothing elsewhere than on Linux.
+pub fn use_guard_program(program: impl Into<PathBuf>) {
+    #[cfg(target_os = "linux")]
+    guard::use_program(program.into());
+    #[cfg(not(target_os = "linux"))]
+    drop(program.into());
+}
+
+/// Tells whether a guard runs, and which of the promises about the host's end hold with it.
+///
+/// # Examples
+///
+/// ```
+/// use bg_process::{GuardStatus, guard_status};
+///
+/// assert_eq!(guard_status(), GuardStatus::NotSetUp); // `guard_main` was not called
+/// ```
+pub fn guard_status() -> GuardStatus {
+    #[cfg(target_os = "linux")]
+    return guard::status();
+    #[cfg(not(target_os = "linux"))]
+    GuardStatus::NotSetUp
+}

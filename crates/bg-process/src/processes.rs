@@ -5,7 +5,9 @@ use std::time::Duration;
 use bg_core::{Scope, Task, TaskId};
 
 use crate::error::ProcessError;
+use crate::receipt::Containment;
 use crate::spec::ProcessSpec;
+use crate::stdin::{Pending, StdinWriter};
 use crate::supervise::{KILL_PATIENCE, supervise};
 
 /// Starts child processes as tasks of one scope.
@@ -45,12 +47,25 @@ use crate::supervise::{KILL_PATIENCE, supervise};
 #[derive(Clone, Debug)]
 pub struct Processes {
     scope: Scope,
+    containment: Option<Containment>,
 }
 
 impl Processes {
-    /// Starts processes in this scope.
+    /// Starts processes in this scope, each in the best [`Containment`] that there is: a control
+    /// group where the guard can make one, else a subreaper of its own, and without a guard what
+    /// marks and groups can reach.
     pub fn new(scope: &Scope) -> Self {
-        Self { scope: scope.clone() }
+        Self { scope: scope.clone(), containment: None }
+    }
+
+    /// Starts them in this containment and in no other one. Where it cannot be had, tasks end with
+    /// [`ProcessError::Containment`].
+    ///
+    /// [`Containment::Marked`] (elsewhere than on Linux [`Group`](Containment::Group) or
+    /// [`Job`](Containment::Job)) leaves the guard out.
+    pub fn contained_by(mut self, containment: Containment) -> Self {
+        self.containment = Some(containment);
+        self
     }
 
     /// Starts a process. It runs from the task's first poll on; what the system then refuses (no
@@ -61,7 +76,29 @@ impl Processes {
     /// [`ProcessError`] for what can be known before: a program or directory that is not there, a
     /// NUL byte, a scope that is closed.
     pub fn spawn(&self, spec: ProcessSpec) -> Result<TaskId, ProcessError> {
+        self.start(spec, None)
+    }
+
+    /// Starts a process that reads what is written to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_with_stdin(
+        &self,
+        spec: ProcessSpec,
+    ) -> Result<(TaskId, StdinWriter), ProcessError> {
+        let (writer, pending) = StdinWriter::new();
+        Ok((self.start(spec, Some(pending))?, writer))
+    }
+
+    fn start(
+        &self,
+        mut spec: ProcessSpec,
+        input: Option<Pending>,
+    ) -> Result<TaskId, ProcessError> {
         spec.check()?;
+        spec.containment = self.containment;
         let program = spec.resolve()?;
         let command = spec.command_line();
         let label = spec.label.clone().unwrap_or_else(|| command.clone());
@@ -69,6 +106,6 @@ impl Processes {
         let grace = spec.grace + KILL_PATIENCE + spec.drain + Duration::from_secs(1);
         let task = Task::process(label, command).grace(grace);
         let task = if spec.foreground { task.foreground() } else { task };
-        Ok(self.scope.spawn(task, |cx| supervise(cx, spec, program))?)
+        Ok(self.scope.spawn(task, |cx| supervise(cx, spec, program, input))?)
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bg_core::LogCaps;
 
-use crate::error::ProcessError;
+use crate::error::{ProcessError, check_directory};
+use crate::receipt::Containment;
 
 /// Describes a child process.
 ///
@@ -36,6 +37,7 @@ pub struct ProcessSpec {
     pub(crate) drain: Duration,
     pub(crate) caps: LogCaps,
     pub(crate) foreground: bool,
+    pub(crate) containment: Option<Containment>,
 }
 
 /// Which of the host's variables a child sees.
@@ -47,6 +49,8 @@ pub enum Inherit {
     All,
     /// Those on the list.
     Only(Vec<OsString>),
+    /// None: it sees what is set with [`ProcessSpec::env`], and the mark of its task.
+    Nothing,
 }
 
 impl ProcessSpec {
@@ -65,6 +69,7 @@ impl ProcessSpec {
             script: None,
             label: None,
             foreground: false,
+            containment: None,
             cwd: None,
             inherit: Inherit::All,
             env: Vec::new(),
@@ -184,15 +189,6 @@ impl ProcessSpec {
         let here = here.unwrap_or_else(|_| PathBuf::from("."));
         which::which_in(&self.program, std::env::var_os("PATH"), here).map_err(not_found)
     }
-}
-
-fn check_directory(path: &Path) -> Result<(), ProcessError> {
-    let bad = |source| ProcessError::Directory { path: path.to_owned(), source };
-    let metadata = std::fs::metadata(path).map_err(bad)?;
-    if metadata.is_dir() {
-        return Ok(());
-    }
-    Err(bad(std::io::ErrorKind::NotADirectory.into()))
 }
 
 fn quoted(word: &OsStr) -> String {

@@ -1,109 +1,208 @@
 //! The life of one child process, as the body of a task.
 //!
-//! Start; read its output while it runs; see it exit, or stop it; read what is left; kill what is
-//! left of its group; reap it. Exit and end of output are two events: the second is awaited for a
+//! Start; read its output while it runs; see it exit, or stop it; read what is left; end what is left
+//! of it; say what happened. Exit and end of output are two events: the second is awaited for a
 //! bounded time.
 
-use std::io;
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bg_core::{Exit, Output, TaskContext, TaskResult};
-use tokio::process::{ChildStderr, ChildStdout, Command};
+use bg_core::{Failure, Output, TaskContext, TaskResult};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use crate::error::ProcessError;
+use crate::child::{Child, Errors, Exited, Input, Output as Pipe};
+use crate::command::Prepared;
+use crate::error::StartError;
+use crate::holders::PipeId;
+use crate::output_end::OutputEnd;
 use crate::pump::Pump;
-use crate::receipt::{Containment, StopReceipt};
-use crate::spec::{Inherit, ProcessSpec};
-use crate::sys::{Ask, Contained};
+use crate::receipt::{Containment, Rest, StopReceipt};
+use crate::spec::ProcessSpec;
+use crate::stdin::Pending;
 
 /// How long a killed process gets to be gone; one in the middle of a disk access takes longer.
 pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a killed group's pipes get to end.
+/// How long the pipes of what was killed get to end.
 const LAST_DRAIN: Duration = Duration::from_millis(100);
 
-/// The variable that marks everything that we start, for whoever looks for what a host has left.
-pub(crate) const MARK: &str = "BG_TASK";
-
-type ChildPump = Pump<ChildStdout, ChildStderr>;
+/// How often a program that somebody is writing is tried again, and how long after.
+const BUSY_TRIES: u32 = 10;
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs a process to its end.
-pub(crate) async fn supervise(cx: TaskContext, spec: ProcessSpec, program: PathBuf) -> TaskResult {
+pub(crate) async fn supervise(
+    cx: TaskContext,
+    spec: ProcessSpec,
+    program: PathBuf,
+    mut input: Option<Pending>,
+) -> TaskResult {
     let token = cx.token();
-    let log = cx.log_with(spec.caps);
-    let mut child = start(&spec, program)?;
-    let mut pump = Pump::new(log, child.take_stdout(), child.take_stderr());
-    let stop_wanted = tokio::select! {
-        biased;
-        // An exit that came first is the truth, also when the stop is noticed with it.
-        exited = pump.during(child.exited()) => {
-            exited.map_err(ProcessError::Watch)?;
-            false
+    let mut busy = 0;
+    loop {
+        if token.is_cancelled() {
+            return Err(Failure::new("stopped before it was started"));
         }
-        // The kernel knows of an exit before the runtime has been told.
-        () = token.cancelled() => !child.has_exited(),
-    };
-    let asked = if stop_wanted { stop(&mut child, &mut pump, spec.grace).await? } else { vec![] };
-    let complete = timeout(spec.drain, pump.until_eof()).await.is_ok();
-    // The group ends with its leader. Whoever still holds a pipe and left the group keeps it.
-    child.ask(Ask::Kill);
-    if !complete {
-        let _ = timeout(LAST_DRAIN, pump.until_eof()).await;
-        cx.trace("output incomplete: another process held the pipe");
+        let error = match run(&cx, &spec, &program, &mut input).await {
+            Ok(ending) => return ending.into_result(&cx),
+            Err(error) => error,
+        };
+        if matches!(error, StartError::Containment) && spec.containment.is_none() {
+            // The kernel has refused the best one, which is not asked for any more.
+            continue;
+        }
+        if !error.is_text_busy() || busy == BUSY_TRIES {
+            let folder = spec.cwd.as_deref();
+            return Err(error.of(&program, folder, spec.containment).into());
+        }
+        busy += 1;
+        // Nothing tells when the writer is done.
+        let _ = timeout(BUSY_PAUSE, token.cancelled()).await;
     }
-    let exit = exit_of(child.reap().map_err(ProcessError::Watch)?);
-    if asked.is_empty() {
-        return Ok(Output::exited(exit));
-    }
-    let signals = asked.into_iter().map(Ask::name).collect();
-    Err(StopReceipt { signals, exit, containment: Containment::HERE }.into_failure())
 }
 
-/// SIGTERM, grace, SIGKILL; returns what was sent once the process has exited.
-async fn stop(
-    child: &mut Contained,
-    pump: &mut ChildPump,
+async fn run(
+    cx: &TaskContext,
+    spec: &ProcessSpec,
+    program: &Path,
+    input: &mut Option<Pending>,
+) -> Result<Ending, StartError> {
+    let what = Prepared::of(spec, program, input.is_some());
+    let (mut child, streams) = Child::start(&what, spec.containment).await?;
+    let pipes = PipeId::of(&streams);
+    let pump = Pump::new(cx.log_with(spec.caps), Some(streams.output), Some(streams.errors));
+    let io = Io { pump, input: streams.input, pending: input };
+    let mut life = Life { child: &mut child, io, pipes, spec, token: cx.token() };
+    let ending = life.live().await;
+    if matches!(ending, Err(StartError::GuardDied(_))) {
+        child.clear().await;
+    }
+    ending
+}
+
+/// A process that was started, and what goes through its pipes.
+struct Life<'a> {
+    child: &'a mut Child,
+    io: Io<'a>,
+    pipes: PipeId,
+    spec: &'a ProcessSpec,
+    token: CancellationToken,
+}
+
+/// How it ended, and what was done for that.
+struct Ending {
+    /// `None` if it would not die.
+    exited: Option<Exited>,
+    signals: Vec<&'static str>,
+    output: OutputEnd,
+    rest: Rest,
+    containment: Containment,
     grace: Duration,
-) -> Result<Vec<Ask>, ProcessError> {
-    child.ask(Ask::Terminate);
-    if let Ok(exited) = timeout(grace, pump.during(child.exited())).await {
-        return exited.map(|()| vec![Ask::Terminate]).map_err(ProcessError::Watch);
-    }
-    child.ask(Ask::Kill);
-    let unkillable = || io::Error::new(io::ErrorKind::TimedOut, "it did not die of SIGKILL");
-    let exited = timeout(KILL_PATIENCE, pump.during(child.exited())).await;
-    let exited = exited.map_err(|_| unkillable()).flatten();
-    exited.map(|()| vec![Ask::Terminate, Ask::Kill]).map_err(ProcessError::Watch)
 }
 
-fn start(spec: &ProcessSpec, program: PathBuf) -> Result<Contained, ProcessError> {
-    let mut command = Command::new(&program);
-    command.args(&spec.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if let Some(cwd) = &spec.cwd {
-        command.current_dir(cwd);
+impl Life<'_> {
+    async fn live(&mut self) -> Result<Ending, StartError> {
+        let exited = tokio::select! {
+            biased;
+            // An exit that came first is the truth, also when the stop is noticed with it.
+            exited = self.io.during(self.child.exited()) => Some(exited?),
+            () = self.token.cancelled() => None,
+        };
+        let (exited, signals, killed) = match exited {
+            Some(exited) => (Some(exited), Vec::new(), None),
+            None => self.stop().await?,
+        };
+        let stopped = exited.is_none_or(|exited| exited.asked);
+        let patience = if killed.is_some() { LAST_DRAIN } else { self.spec.drain };
+        let output = self.read_rest(patience).await;
+        let rest = match killed {
+            Some(rest) => rest,
+            None => self.end(stopped).await,
+        };
+        // What held a pipe and was ended has let go of it.
+        let _ = timeout(LAST_DRAIN, self.io.pump.until_eof()).await;
+        let containment = self.child.containment();
+        Ok(Ending { exited, signals, output, rest, containment, grace: self.spec.grace })
     }
-    if let Inherit::Only(names) = &spec.inherit {
-        command.env_clear();
-        command.envs(names.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+
+    /// SIGTERM, grace, SIGKILL to everything.
+    async fn stop(&mut self) -> Result<Stopped, StartError> {
+        self.child.terminate().await;
+        let exited = self.io.during(self.child.exited());
+        if let Ok(exited) = timeout(self.spec.grace, exited).await {
+            let exited = exited?;
+            let signals = if exited.asked { vec![TERMINATED] } else { Vec::new() };
+            return Ok((Some(exited), signals, None));
+        }
+        let rest = self.io.during(self.child.end(true)).await?;
+        Ok((self.child.seen(), vec![TERMINATED, KILLED], Some(rest)))
     }
-    command.envs(spec.env.iter().map(|(name, value)| (name, value))).env(MARK, mark());
-    Contained::start(&mut command).map_err(|source| ProcessError::Start { program, source })
+
+    async fn read_rest(&mut self, patience: Duration) -> OutputEnd {
+        if timeout(patience, self.io.pump.until_eof()).await.is_ok() {
+            return OutputEnd::COMPLETE;
+        }
+        OutputEnd::held_by(self.pipes.holders().await)
+    }
+
+    /// Ends what is left after the exit. What goes wrong here changes nothing about the exit.
+    async fn end(&mut self, stopped: bool) -> Rest {
+        match self.child.end(stopped).await {
+            Ok(rest) => rest,
+            Err(_) => {
+                self.child.clear().await;
+                Rest::default()
+            }
+        }
+    }
 }
 
-/// A value that no other child of this host has.
-fn mark() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+/// How a stopped process exited, the signals for it, and what was left if SIGKILL was needed.
+type Stopped = (Option<Exited>, Vec<&'static str>, Option<Rest>);
+
+const TERMINATED: &str = if cfg!(unix) { "SIGTERM" } else { "TerminateProcess" };
+const KILLED: &str = if cfg!(unix) { "SIGKILL" } else { "TerminateProcess" };
+
+impl Ending {
+    fn into_result(self, cx: &TaskContext) -> TaskResult {
+        if let Some(line) = self.output.line() {
+            cx.trace(line);
+        }
+        if let Some(Exited { exit, asked: false }) = self.exited {
+            let output = Output::exited(exit);
+            return Ok(match self.output.data() {
+                Some(data) => output.with_data(data),
+                None => output,
+            });
+        }
+        let exit = self.exited.map(|exited| exited.exit);
+        let receipt =
+            StopReceipt::new(self.grace, self.signals, exit, self.containment, self.rest);
+        Err(receipt.into_failure(&self.output))
+    }
 }
 
-fn exit_of(status: ExitStatus) -> Exit {
-    #[cfg(unix)]
-    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-    #[cfg(not(unix))]
-    let signal = None;
-    Exit { code: status.code(), signal }
+/// What goes through a child's pipes.
+struct Io<'a> {
+    pump: Pump<Pipe, Errors>,
+    input: Option<Input>,
+    pending: &'a mut Option<Pending>,
+}
+
+impl Io<'_> {
+    /// Reads and writes for as long as `other` takes.
+    async fn during<T>(&mut self, other: impl Future<Output = T>) -> T {
+        let feed = async {
+            if let Some(pending) = self.pending {
+                pending.feed(&mut self.input).await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            done = self.pump.during(other) => done,
+            never = feed => never,
+        }
+    }
 }

@@ -1,0 +1,70 @@
+//! Who reaps the children of tasks that were dropped, and ends what they have left.
+//!
+//! A task can be dropped anywhere, in a runtime or after one, and a drop does not wait. So the first
+//! one that is dropped starts a thread, which goes away when there is nothing left to do.
+
+use std::process::Child;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+/// What a task has left.
+pub(super) struct Left {
+    /// It was sent SIGKILL.
+    pub(super) child: Child,
+    #[cfg(target_os = "linux")]
+    pub(super) mark: String,
+}
+
+/// `Some` while there is a thread.
+static LEFT: Mutex<Option<Vec<Left>>> = Mutex::new(None);
+
+/// From one look to the next: a child that was killed is mostly dead by the second.
+const PACE: Duration = Duration::from_millis(5);
+const SLOWEST: Duration = Duration::from_millis(500);
+
+/// Sees to the rest.
+pub(super) fn bury(left: Left) {
+    let mut all = LEFT.lock();
+    match &mut *all {
+        Some(all) => all.push(left),
+        None => {
+            *all = Some(vec![left]);
+            let thread = std::thread::Builder::new().name("bg-undertaker".into()).spawn(work);
+            if let Err(error) = thread {
+                tracing::warn!(%error, "killed children are not reaped");
+            }
+        }
+    }
+}
+
+fn work() {
+    let mut undone = Vec::new();
+    let mut pace = PACE;
+    loop {
+        let mut all = LEFT.lock();
+        let new = all.as_mut().map(std::mem::take).unwrap_or_default();
+        if new.is_empty() && undone.is_empty() {
+            *all = None;
+            return;
+        }
+        drop(all);
+        pace = if new.is_empty() { (pace * 2).min(SLOWEST) } else { PACE };
+        undone.extend(new);
+        undone.retain_mut(Left::is_undone);
+        // Not to wait for anything that tells when it is done: the kernel's pace is unknown, and
+        // nobody waits for this thread.
+        std::thread::sleep(pace);
+    }
+}
+
+impl Left {
+    /// Does what there is to do; returns whether there is more.
+    fn is_undone(&mut self) -> bool {
+        #[cfg(target_os = "linux")]
+        let strays = !crate::linux::marked::kill(&self.mark).is_empty();
+        #[cfg(not(target_os = "linux"))]
+        let strays = false;
+        matches!(self.child.try_wait(), Ok(None)) || strays
+    }
+}

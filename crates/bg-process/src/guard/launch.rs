@@ -1,0 +1,261 @@
+//! Starting a program from the guard, which has one thread.
+//!
+//! The guard forks: it is small, so that this costs the same however large the host is, and what a
+//! child needs beyond `posix_spawn` (a session, a group to be born in, its end with its parent) is
+//! done between fork and exec.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::ptr;
+
+use rustix::process::Pid;
+
+use super::wire::{Failed, Launch, Step};
+
+/// The highest signal there is.
+const LAST_SIGNAL: i32 = 64;
+
+/// Starts a program in a session of its own, born in the group if one is given. It dies with this
+/// process. Returns when the program runs, or with what did not work.
+pub(super) fn launch(
+    launch: &Launch,
+    streams: [BorrowedFd<'_>; 3],
+    group: Option<BorrowedFd<'_>>,
+) -> Result<Pid, Failed> {
+    let (failure, to_parent) = pipe().map_err(|error| Failed::at(Step::Prepare, &error))?;
+    let exec = Exec {
+        program: &launch.program,
+        folder: &launch.folder,
+        args: pointers(&launch.args),
+        env: pointers(&launch.env),
+        streams: streams.map(|stream| stream.as_raw_fd()),
+        to_parent: to_parent.as_raw_fd(),
+        parent: rustix::process::getpid().as_raw_pid(),
+    };
+    // SAFETY: this process has one thread, so the child finds no lock held by a thread that it does
+    // not have. In the child, `run` makes calls to the system only and does not return.
+    let child = unsafe { fork_into(group) }.map_err(|error| Failed::at(Step::Fork, &error))?;
+    let Some(child) = child else { exec.run() };
+    drop(to_parent);
+    let mut report = [0; 5];
+    match io::Read::read(&mut std::fs::File::from(failure), &mut report) {
+        // The program's start has closed the pipe.
+        Ok(0) => Ok(child),
+        Ok(_) => {
+            reap(child);
+            Err(Failed::of(report))
+        }
+        Err(error) => Err(Failed::at(Step::Prepare, &error)),
+    }
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?)
+}
+
+/// What `execve` takes: pointers, and a null one behind them.
+fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
+    texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
+}
+
+fn reap(child: Pid) {
+    let _ = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty());
+}
+
+/// Forks; in the child the answer is `None`. Where the kernel cannot have a child born in a group,
+/// there is an error with a group and none without.
+///
+/// # Safety
+///
+/// The process has one thread. The C library does not learn of the child: until it execs or exits,
+/// the child may make calls to the system only, and no memory may be taken or given back.
+unsafe fn fork_into(group: Option<BorrowedFd<'_>>) -> io::Result<Option<Pid>> {
+    let Some(group) = group else {
+        // SAFETY: the caller's.
+        return unsafe { fork() };
+    };
+    // What the system call takes; see clone3(2). Fields that are zero are not used.
+    #[repr(C)]
+    #[derive(Default)]
+    struct CloneArgs {
+        flags: u64,
+        pidfd: u64,
+        child_tid: u64,
+        parent_tid: u64,
+        exit_signal: u64,
+        stack: u64,
+        stack_size: u64,
+        tls: u64,
+        set_tid: u64,
+        set_tid_size: u64,
+        cgroup: u64,
+    }
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let args = CloneArgs {
+        flags: CLONE_INTO_CGROUP,
+        exit_signal: libc::SIGCHLD as u64,
+        cgroup: u64::from(group.as_raw_fd().cast_unsigned()),
+        ..CloneArgs::default()
+    };
+    // SAFETY: the arguments live until the call returns; without CLONE_VM and a stack this is a fork,
+    // about which see the caller's part.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    forked(pid)
+}
+
+/// Forks this process, which then goes on in two.
+///
+/// # Safety
+///
+/// The process has one thread.
+pub(super) unsafe fn fork() -> io::Result<Option<Pid>> {
+    // SAFETY: the caller's.
+    forked(i64::from(unsafe { libc::fork() }))
+}
+
+fn forked(pid: i64) -> io::Result<Option<Pid>> {
+    match i32::try_from(pid) {
+        Ok(pid @ 0..) => Ok(Pid::from_raw(pid)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// What the child does, all of it prepared before the fork.
+struct Exec<'a> {
+    program: &'a CString,
+    folder: &'a CString,
+    args: Vec<*const libc::c_char>,
+    env: Vec<*const libc::c_char>,
+    streams: [RawFd; 3],
+    to_parent: RawFd,
+    parent: i32,
+}
+
+impl Exec<'_> {
+    /// Becomes the program, or tells why not and exits.
+    fn run(&self) -> ! {
+        let step = self.steps();
+        // SAFETY: the location of the error number of this thread, and calls that are safe after a
+        // fork. The buffer lives until the write returns.
+        unsafe {
+            let report = Failed { step, errno: *libc::__errno_location() }.bytes();
+            libc::write(self.to_parent, report.as_ptr().cast(), report.len());
+            libc::_exit(127)
+        }
+    }
+
+    /// Returns what did not work; if all works, it does not return.
+    fn steps(&self) -> Step {
+        // SAFETY: system calls on descriptors that are open, and on texts and lists of pointers that
+        // end with a null and live as long as `self`.
+        unsafe {
+            let dies_with_parent = libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0;
+            // It may have died before that.
+            if !dies_with_parent || libc::getppid() != self.parent || libc::setsid() < 0 {
+                return Step::SetUp;
+            }
+            for (stream, number) in self.streams.into_iter().zip(0..) {
+                if libc::dup2(stream, number) < 0 {
+                    return Step::SetUp;
+                }
+            }
+            default_signals();
+            if libc::chdir(self.folder.as_ptr()) < 0 {
+                return Step::Folder;
+            }
+            libc::execve(self.program.as_ptr(), self.args.as_ptr(), self.env.as_ptr());
+            Step::Exec
+        }
+    }
+}
+
+/// Gives signals the effects that a program expects, whatever this process had of them.
+///
+/// # Safety
+///
+/// To be called in a child before it execs.
+unsafe fn default_signals() {
+    // SAFETY: an empty set is made before it is used; the effects are constants.
+    unsafe {
+        for signal in 1..=LAST_SIGNAL {
+            // SIGKILL, SIGSTOP and those of the C library refuse, and have the effect they have.
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut none = MaybeUninit::uninit();
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
+    }
+}
+
+/// Ignores what a terminal or an administrator sends to end programs: a guard ends when its host
+/// does. A stop by hand (SIGTSTP and its kin) is ignored too.
+pub(super) fn ignore_signals() {
+    const IGNORED: [i32; 9] = [
+        libc::SIGINT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGQUIT,
+        libc::SIGPIPE,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+        libc::SIGUSR1,
+    ];
+    for signal in IGNORED {
+        // SAFETY: the effect is a constant, and no handler of anybody's is replaced: the program has
+        // just been started.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// A descriptor that can be read when a child has ended. The signal itself is blocked.
+pub(super) fn child_signals() -> io::Result<OwnedFd> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: the set is made before it is used, and the descriptor is new and ours.
+    unsafe {
+        let mut set = MaybeUninit::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
+        // An effect of "ignore" that came from the host would have children reaped unseen.
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
+        let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(fd)) }
+    }
+}
+
+/// Closes every descriptor but the standard ones and these.
+pub(super) fn close_all_but(kept: &[RawFd]) {
+    let mut kept = kept.to_vec();
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept.into_iter().chain([RawFd::MAX]) {
+        if first < fd {
+            // SAFETY: whoever calls this has forked or was just started, and uses nothing that is
+            // not named. What cannot be closed was not open.
+            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
+        }
+        first = fd.saturating_add(1);
+    }
+}
+
+impl Failed {
+    pub(super) fn at(step: Step, error: &io::Error) -> Self {
+        Self { step, errno: error.raw_os_error().unwrap_or(libc::EIO) }
+    }
+
+    fn bytes(self) -> [u8; 5] {
+        let [a, b, c, d] = self.errno.to_le_bytes();
+        [self.step as u8, a, b, c, d]
+    }
+
+    fn of(bytes: [u8; 5]) -> Self {
+        const STEPS: [Step; 5] = [Step::Prepare, Step::Fork, Step::SetUp, Step::Folder, Step::Exec];
+        let [step, errno @ ..] = bytes;
+        let step = STEPS.get(usize::from(step)).copied().unwrap_or(Step::Prepare);
+        Self { step, errno: i32::from_le_bytes(errno) }
+    }
+}

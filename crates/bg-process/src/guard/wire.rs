@@ -1,0 +1,265 @@
+//! What host and guard say to each other.
+//!
+//! The host sends an *order* over the guard's socket: a few bytes, and five descriptors with them.
+//! The first is the task's *leash*, the second a file with the *launch* (what to run), the others
+//! become the child's standard streams. Everything after that is said on the leash, which belongs to
+//! one task: bytes from the host, lines from whoever keeps the task. The end of the leash at the
+//! host's side, for whatever reason, is the order to end the task.
+
+use std::ffi::{CStr, CString};
+use std::io::{self, IoSlice, IoSliceMut, Seek, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use bg_core::Exit;
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::receipt::{Containment, Rest};
+
+/// SIGTERM to the group, and SIGCONT.
+pub(crate) const TERMINATE: u8 = b't';
+/// SIGKILL to everything, until nothing is left.
+pub(crate) const END: u8 = b'k';
+
+/// What a guard says first on its socket.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) pid: u32,
+    /// Whether it can make control groups.
+    pub(crate) groups: bool,
+}
+
+/// What a guard is asked to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// Told apart from every other one of this host.
+    pub(crate) number: u64,
+    pub(crate) fence: Fence,
+}
+
+/// What is to hold the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fence {
+    Cgroup,
+    Subreaper,
+}
+
+/// How many descriptors come with an order.
+pub(crate) const FDS: usize = 5;
+
+impl Order {
+    const BYTES: usize = 9;
+
+    /// Sends an order. The socket keeps messages apart, so this is all or nothing.
+    pub(crate) fn send(
+        self,
+        socket: BorrowedFd<'_>,
+        fds: [BorrowedFd<'_>; FDS],
+        flags: SendFlags,
+    ) -> rustix::io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(&fds));
+        let bytes = self.bytes();
+        sendmsg(socket, &[IoSlice::new(&bytes)], &mut ancillary, flags | SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    /// Receives an order; `None` when there is none now.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::UnexpectedEof`] when the host is gone.
+    pub(crate) fn receive(socket: impl AsFd) -> io::Result<Option<(Self, Vec<OwnedFd>)>> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut bytes = [0; Self::BYTES];
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let got = recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags);
+        match got {
+            Err(rustix::io::Errno::AGAIN) => return Ok(None),
+            Err(error) => return Err(error.into()),
+            Ok(message) if message.bytes == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+        }
+        let fds = ancillary.drain().flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
+            _ => Vec::new(),
+        });
+        Ok(Some((Self::of(bytes), fds.collect())))
+    }
+
+    fn bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[0] = u8::from(self.fence == Fence::Subreaper);
+        bytes[1..].copy_from_slice(&self.number.to_le_bytes());
+        bytes
+    }
+
+    fn of(bytes: [u8; Self::BYTES]) -> Self {
+        let [fence, number @ ..] = bytes;
+        let fence = if fence == 0 { Fence::Cgroup } else { Fence::Subreaper };
+        Self { number: u64::from_le_bytes(number), fence }
+    }
+}
+
+/// What to run.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Launch {
+    /// An absolute path.
+    pub(crate) program: CString,
+    pub(crate) folder: CString,
+    pub(crate) args: Vec<CString>,
+    /// `NAME=value`.
+    pub(crate) env: Vec<CString>,
+}
+
+impl Launch {
+    /// Writes it into a file in memory: it may be larger than what a socket takes.
+    pub(crate) fn to_file(&self) -> io::Result<OwnedFd> {
+        let mut file = std::fs::File::from(memfd_create(c"bg-launch", MemfdFlags::CLOEXEC)?);
+        file.write_all(&self.bytes())?;
+        file.rewind()?;
+        Ok(file.into())
+    }
+
+    pub(crate) fn from_file(file: OwnedFd) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut std::fs::File::from(file), &mut bytes)?;
+        Self::of(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// The number of arguments, then everything, each with the NUL byte that ends it.
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = (self.args.len() as u64).to_le_bytes().to_vec();
+        let texts = [&self.program, &self.folder].into_iter().chain(&self.args).chain(&self.env);
+        texts.for_each(|text| bytes.extend(text.as_bytes_with_nul()));
+        bytes
+    }
+
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let (count, texts) = bytes.split_first_chunk()?;
+        let count = usize::try_from(u64::from_le_bytes(*count)).ok()?;
+        let texts: Result<Vec<CString>, _> = texts
+            .split_inclusive(|&byte| byte == 0)
+            .map(|text| CStr::from_bytes_with_nul(text).map(CStr::to_owned))
+            .collect();
+        let mut texts = texts.ok()?.into_iter();
+        let (program, folder) = (texts.next()?, texts.next()?);
+        let args: Vec<_> = texts.by_ref().take(count).collect();
+        (args.len() == count).then(|| Self { program, folder, args, env: texts.collect() })
+    }
+}
+
+/// A line on a leash, from whoever keeps the task.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Report {
+    /// Nothing was started.
+    Failed(Failed),
+    /// The process has exited and is reaped.
+    Exited {
+        #[serde(flatten)]
+        exit: Exit,
+        /// A signal of ours had been sent before.
+        asked: bool,
+        /// Nothing else is left of the task, and this was the last line.
+        gone: bool,
+        containment: Containment,
+    },
+    /// Everything that can be ended was ended. When something survives, this is not the end of the
+    /// attempts.
+    Ended { rest: Rest, containment: Containment },
+}
+
+/// Why nothing was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failed {
+    pub(crate) step: Step,
+    pub(crate) errno: i32,
+}
+
+impl Failed {
+    /// What the system said.
+    pub(crate) fn error(self) -> io::Error {
+        io::Error::from_raw_os_error(self.errno)
+    }
+}
+
+/// What did not work when a process was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Step {
+    /// Before there was a process.
+    Prepare,
+    Fork,
+    /// Inside the new process, before its folder was entered.
+    SetUp,
+    Folder,
+    Exec,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    fn text() -> impl Strategy<Value = CString> {
+        proptest::collection::vec(1_u8.., 0..20).prop_map(|bytes| CString::new(bytes).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn a_launch_arrives_as_it_was(
+            program in text(),
+            folder in text(),
+            args in proptest::collection::vec(text(), 0..5),
+            env in proptest::collection::vec(text(), 0..5),
+        ) {
+            let launch = Launch { program, folder, args, env };
+            let file = launch.to_file().unwrap();
+            prop_assert_eq!(Launch::from_file(file).unwrap(), launch);
+        }
+
+        #[test]
+        fn what_is_no_launch_is_refused_or_read(bytes: Vec<u8>) {
+            let _ = Launch::of(&bytes);
+        }
+    }
+
+    #[test]
+    fn an_order_arrives_with_its_descriptors() {
+        let (here, there) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        assert!(Order::receive(&there).unwrap().is_none());
+        let order = Order { number: 7, fence: Fence::Subreaper };
+        order.send(here.as_fd(), [here.as_fd(); FDS], SendFlags::empty()).unwrap();
+        let (received, fds) = Order::receive(&there).unwrap().unwrap();
+        assert_eq!((received, fds.len()), (order, FDS));
+        drop((here, fds));
+        let gone = Order::receive(&there).unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_report_is_one_line() {
+        let exit = Exit { code: Some(3), signal: None };
+        let containment = Containment::Subreaper;
+        let report = Report::Exited { exit, asked: false, gone: true, containment };
+        let line = serde_json::to_string(&report).unwrap();
+        assert!(!line.contains('\n'));
+        assert_eq!(serde_json::from_str::<Report>(&line).unwrap(), report);
+    }
+}
