@@ -3,11 +3,11 @@
 use bg_core::{OutputLog, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Bytes read at a time, per pipe.
-const BUFFER_BYTES: usize = 64 << 10;
-
 /// Reads both pipes of a child until their ends. Memory stays within the log's caps and two
 /// buffers, whatever the child writes.
+///
+/// The kernel writes straight into the buffer that the log keeps: what streams through is not
+/// copied again.
 pub(crate) struct Pump<Out, Err> {
     log: OutputLog,
     out: Pipe<Out>,
@@ -17,10 +17,34 @@ pub(crate) struct Pump<Out, Err> {
 struct Pipe<R> {
     stream: Stream,
     reader: Option<R>,
+    /// Empty between two reads.
     buffer: Vec<u8>,
 }
 
-impl<Out: AsyncRead + Unpin, Err: AsyncRead + Unpin> Pump<Out, Err> {
+/// The end of a pipe that a child writes to.
+pub(crate) trait PipeEnd: AsyncRead + Unpin {
+    /// Lets the kernel hold more of what is written, where it can: fewer switches between the child
+    /// and us. It may refuse; nothing depends on it.
+    fn grow(&self);
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl<R: AsyncRead + Unpin + std::os::fd::AsFd> PipeEnd for R {
+    fn grow(&self) {
+        /// What an unprivileged process may ask for unless it was configured otherwise.
+        const PIPE_BYTES: usize = 1 << 20;
+        if let Err(error) = rustix::pipe::fcntl_setpipe_size(self, PIPE_BYTES) {
+            tracing::trace!(%error, "a pipe keeps its size");
+        }
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+impl<R: AsyncRead + Unpin> PipeEnd for R {
+    fn grow(&self) {}
+}
+
+impl<Out: PipeEnd, Err: PipeEnd> Pump<Out, Err> {
     pub(crate) fn new(log: OutputLog, out: Option<Out>, err: Option<Err>) -> Self {
         let (out, err) = (Pipe::new(Stream::Stdout, out), Pipe::new(Stream::Stderr, err));
         Self { log, out, err }
@@ -45,21 +69,31 @@ impl<Out: AsyncRead + Unpin, Err: AsyncRead + Unpin> Pump<Out, Err> {
     }
 }
 
-impl<R: AsyncRead + Unpin> Pipe<R> {
+impl<R: PipeEnd> Pipe<R> {
     fn new(stream: Stream, reader: Option<R>) -> Self {
-        Self { stream, reader, buffer: vec![0; BUFFER_BYTES] }
+        reader.iter().for_each(PipeEnd::grow);
+        Self { stream, reader, buffer: Vec::new() }
     }
 
     async fn copy(&mut self, log: &OutputLog) {
         while let Some(reader) = &mut self.reader {
-            match reader.read(&mut self.buffer).await {
-                Ok(0) => self.reader = None,
-                Ok(n) => log.write(self.stream, &self.buffer[..n]),
+            // Only here does it have a size: a pipe that nobody reads costs none.
+            self.buffer.reserve_exact(OutputLog::BUFFER_BYTES);
+            match reader.read_buf(&mut self.buffer).await {
+                Ok(0) => self.end(),
+                Ok(_) => {
+                    self.buffer = log.write_owned(self.stream, std::mem::take(&mut self.buffer));
+                }
                 Err(error) => {
                     tracing::debug!(%error, "a pipe broke");
-                    self.reader = None;
+                    self.end();
                 }
             }
         }
+    }
+
+    fn end(&mut self) {
+        self.reader = None;
+        self.buffer = Vec::new();
     }
 }

@@ -1,20 +1,30 @@
 //! The output log of a task: append-only, read by offset, bounded in memory.
 //!
+//! Bytes lie in segments. Small writes are copied into the open segment; a buffer that is nearly
+//! full becomes a segment itself, and the one that falls out of the tail for it goes back to be
+//! filled, so that what streams through is not copied.
+//!
 //! # Invariants
 //!
-//! 1. `head` holds the bytes `[0, head.len())`, `tail` the bytes `[total - tail.len(), total)`;
-//!    what lies between them was dropped, and stays dropped.
+//! 1. `head` holds the bytes `[0, head.end)`, `tail` the bytes `[tail.start, tail.end)` up to the
+//!    end of the log; what lies between them was dropped, and stays dropped.
 //! 2. Offsets are 64-bit, count every byte ever written and never move.
 //! 3. `head.len() <= caps.head`, `tail.len() <= caps.tail`, and each part has at most
 //!    `MAX_RUNS` runs of one stream; bytes go to the tail only once the head is full.
-//! 4. The runs of a part cover it without gap or overlap, in order.
+//! 4. The runs of a part cover it without gap or overlap, in order; so do its segments, of which
+//!    the first may begin before it.
+//! 5. The buffers take at most three segments more than the bytes that are kept: what the first
+//!    segment has dropped, the room in the others, and a spare buffer.
 //!
 //! # Lock order
 //!
 //! One lock, a leaf: nothing is called while it is held, and it is not taken while the
 //! registry's lock is held (`total` and `closed` are read beside it).
 
-use std::collections::VecDeque;
+mod inner;
+mod part;
+
+use inner::Inner;
 
 use crate::machine::Key;
 use crate::shared::{Shared, with_weak};
@@ -114,63 +124,103 @@ impl Chunk {
     }
 }
 
-#[derive(Debug)]
-struct Inner {
-    caps: LogCaps,
-    head: Part,
-    tail: Part,
-    total: u64,
-    /// What the registry was told last.
-    told: u64,
-}
-
-/// A contiguous piece of the log with its runs: (stream, length), in order.
-#[derive(Debug, Default)]
-struct Part {
-    bytes: VecDeque<u8>,
-    runs: VecDeque<(Stream, usize)>,
-}
-
-/// Most runs that a part keeps: two streams that alternate byte by byte would otherwise cost
-/// sixteen times what they write.
-const MAX_RUNS: usize = 4096;
-
-/// How many bytes are written between two events: enough that a chatty task does not fill the
-/// stream of events, few enough that a viewer keeps up.
-const TOLD_EVERY: u64 = 4096;
-
 impl OutputLog {
+    /// The capacity of the buffers that [`write_owned`](Self::write_owned) keeps as they are.
+    pub const BUFFER_BYTES: usize = part::SEGMENT_BYTES;
+
     /// Makes an empty log.
     pub fn new(caps: LogCaps) -> Self {
-        Self::make(caps, None)
+        Self::make(caps, 0, None)
+    }
+
+    /// Makes an empty log whose first byte has this offset: for output whose beginning went
+    /// elsewhere. What lies before it counts as dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::{LogCaps, OutputLog, Stream};
+    ///
+    /// let log = OutputLog::starting_at(1 << 40, LogCaps::default());
+    /// log.write(Stream::Stdout, b"abc");
+    /// let chunk = log.read(0, 100, None);
+    /// assert_eq!((&chunk.bytes[..], chunk.omitted, chunk.next), (&b"abc"[..], 1 << 40, (1 << 40) + 3));
+    /// ```
+    pub fn starting_at(offset: u64, caps: LogCaps) -> Self {
+        Self::make(caps, offset, None)
     }
 
     /// Makes an empty log whose growth the registry is told of.
     pub(crate) fn told(caps: LogCaps, listener: Listener) -> Self {
-        Self::make(caps, Some(listener))
+        Self::make(caps, 0, Some(listener))
     }
 
-    fn make(caps: LogCaps, listener: Option<Listener>) -> Self {
-        let (head, tail) = (Part::default(), Part::default());
-        let inner = Mutex::new(Inner { caps, head, tail, total: 0, told: 0 });
+    fn make(caps: LogCaps, start: u64, listener: Option<Listener>) -> Self {
         Self(Arc::new(Log {
-            inner,
+            inner: Mutex::new(Inner::new(caps, start)),
             closed: AtomicBool::new(false),
-            total: AtomicU64::new(0),
+            total: AtomicU64::new(start),
             listener,
             published: AtomicU64::new(0),
         }))
     }
 
-    /// Appends bytes. What is written after [`close`](Self::close) is ignored.
+    /// Appends a copy of these bytes. What is written after [`close`](Self::close) is ignored.
     pub fn write(&self, stream: Stream, bytes: &[u8]) {
+        self.change(|inner| {
+            let room = to_index(u64::MAX - inner.total());
+            inner.write(stream, &bytes[..bytes.len().min(room)]);
+        });
+    }
+
+    /// Appends what is in a buffer, and returns an empty one of at least its capacity to fill next.
+    ///
+    /// For what streams large pieces into the log: a buffer of [`BUFFER_BYTES`](Self::BUFFER_BYTES)
+    /// that is nearly full is kept as it is, and one that has fallen out of the log comes back in
+    /// its place. Others are copied, so that memory stays within the caps.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use bg_core::{LogCaps, OutputLog, Stream};
+    ///
+    /// let log = OutputLog::new(LogCaps::default());
+    /// let mut pipe = std::io::repeat(b'.').take(3 << 20);
+    /// let mut buffer = Vec::with_capacity(OutputLog::BUFFER_BYTES);
+    /// while pipe.by_ref().take(OutputLog::BUFFER_BYTES as u64).read_to_end(&mut buffer)? > 0 {
+    ///     buffer = log.write_owned(Stream::Stdout, buffer);
+    /// }
+    /// assert_eq!((log.total(), log.omitted()), (3 << 20, 2 << 20));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use = "the buffer that comes back is the one to fill next"]
+    pub fn write_owned(&self, stream: Stream, mut buffer: Vec<u8>) -> Vec<u8> {
+        let mut next = None;
+        self.change(|inner| {
+            buffer.truncate(to_index(u64::MAX - inner.total()));
+            next = Some(inner.write_owned(stream, std::mem::take(&mut buffer)));
+        });
+        next.unwrap_or_else(|| {
+            buffer.clear();
+            buffer
+        })
+    }
+
+    /// Writes under the lock, and tells of it after it.
+    fn change(&self, write: impl FnOnce(&mut Inner)) {
         let mut inner = self.0.inner.lock();
         // Under the lock, as in `read`: where a reader saw the end, nothing follows.
-        if bytes.is_empty() || self.is_closed() {
+        if self.is_closed() {
             return;
         }
-        inner.write(stream, bytes);
-        self.0.total.store(inner.total, Ordering::Release);
+        let before = inner.total();
+        write(&mut inner);
+        let total = inner.total();
+        if total == before {
+            return;
+        }
+        self.0.total.store(total, Ordering::Release);
         let tell = inner.grew();
         drop(inner);
         if let Some(total) = tell {
@@ -205,8 +255,13 @@ impl OutputLog {
 
     /// Returns how many of them were dropped.
     pub fn omitted(&self) -> u64 {
-        let inner = self.0.inner.lock();
-        inner.tail_start() - inner.head.bytes.len() as u64
+        self.0.inner.lock().omitted()
+    }
+
+    /// Returns how much memory its buffers take: never much more than the caps, whatever is
+    /// written.
+    pub fn allocated(&self) -> usize {
+        self.0.inner.lock().allocated()
     }
 
     /// Reads at most `max` bytes from the offset `from` on, of one stream or of all.
@@ -215,112 +270,6 @@ impl OutputLog {
     /// that is kept. An offset past the end reads nothing.
     pub fn read(&self, from: u64, max: usize, stream: Option<Stream>) -> Chunk {
         self.0.inner.lock().read(from, max, stream, self.is_closed())
-    }
-}
-
-impl Inner {
-    /// Returns what to tell about growth: the first bytes, then once in [`TOLD_EVERY`] bytes.
-    fn grew(&mut self) -> Option<u64> {
-        if self.told != 0 && self.total - self.told < TOLD_EVERY {
-            return None;
-        }
-        self.told = self.total;
-        Some(self.total)
-    }
-
-    fn tail_start(&self) -> u64 {
-        self.total - self.tail.bytes.len() as u64
-    }
-
-    fn head_is_full(&self) -> bool {
-        // I3: once the tail has begun, the head stays as it is.
-        self.total > self.head.bytes.len() as u64
-            || self.head.bytes.len() == self.caps.head
-            || self.head.runs.len() == MAX_RUNS
-    }
-
-    fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        let room = if self.head_is_full() { 0 } else { self.caps.head - self.head.bytes.len() };
-        let (first, rest) = bytes.split_at(room.min(bytes.len()));
-        self.head.push(stream, first);
-        self.total += bytes.len() as u64;
-        // Of one write, only what the tail can hold is copied, and room is made first.
-        let kept = &rest[rest.len().saturating_sub(self.caps.tail)..];
-        self.tail.shrink_to(self.caps.tail - kept.len());
-        self.tail.push(stream, kept);
-        self.tail.shrink_to(self.caps.tail);
-        debug_assert!(self.tail_start() >= self.head.bytes.len() as u64, "I1");
-    }
-
-    fn read(&self, from: u64, max: usize, stream: Option<Stream>, closed: bool) -> Chunk {
-        let head_end = self.head.bytes.len() as u64;
-        let (part, part_start) =
-            if from < head_end { (&self.head, 0) } else { (&self.tail, self.tail_start()) };
-        let start = from.max(part_start).min(self.total);
-        let (mut bytes, read) = part.read(to_index(start - part_start), max, stream);
-        let mut next = start + read as u64;
-        if part_start == 0 && next == head_end && self.tail_start() == head_end {
-            let (more, read) = self.tail.read(0, max - bytes.len(), stream);
-            bytes.extend(more);
-            next += read as u64;
-        }
-        Chunk {
-            bytes,
-            next,
-            omitted: start.saturating_sub(from.max(head_end)),
-            eof: closed && next == self.total,
-        }
-    }
-}
-
-impl Part {
-    fn push(&mut self, stream: Stream, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
-        self.bytes.extend(bytes);
-        match self.runs.back_mut() {
-            Some((last, len)) if *last == stream => *len += bytes.len(),
-            _ => self.runs.push_back((stream, bytes.len())),
-        }
-    }
-
-    /// Drops bytes from the front until at most `cap` bytes and [`MAX_RUNS`] runs are left.
-    fn shrink_to(&mut self, cap: usize) {
-        while self.bytes.len() > cap || self.runs.len() > MAX_RUNS {
-            let Some((_, run)) = self.runs.front_mut() else { return };
-            let over = self.bytes.len().saturating_sub(cap);
-            let dropped = if over == 0 { *run } else { over.min(*run) };
-            *run -= dropped;
-            if *run == 0 {
-                self.runs.pop_front();
-            }
-            self.bytes.drain(..dropped);
-        }
-    }
-
-    /// Reads from an index; returns the wanted bytes and how far it got.
-    fn read(&self, from: usize, max: usize, wanted: Option<Stream>) -> (Vec<u8>, usize) {
-        let mut out = Vec::new();
-        let mut at = from.min(self.bytes.len());
-        let mut run_start = 0;
-        for &(stream, len) in &self.runs {
-            let run_end = run_start + len;
-            run_start = run_end;
-            if run_end <= at {
-                continue;
-            }
-            let skipped = wanted.is_some_and(|wanted| wanted != stream);
-            let take = if skipped { run_end - at } else { (run_end - at).min(max - out.len()) };
-            if !skipped {
-                out.extend(self.bytes.range(at..at + take));
-            }
-            at += take;
-            if at < run_end {
-                break;
-            }
-        }
-        (out, at - from.min(self.bytes.len()))
     }
 }
 

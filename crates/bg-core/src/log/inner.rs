@@ -1,0 +1,138 @@
+//! What lies under the lock of a log.
+
+use super::part::Part;
+use super::{Chunk, LogCaps, Stream};
+
+/// How many bytes are written between two events: enough that a chatty task does not fill the
+/// stream of events, few enough that a viewer keeps up.
+const TOLD_EVERY: u64 = 4096;
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    caps: LogCaps,
+    head: Part,
+    /// It ends where the log ends, also while it is empty.
+    tail: Part,
+    /// What the registry was told last.
+    told: u64,
+}
+
+impl Inner {
+    pub(super) fn new(caps: LogCaps, start: u64) -> Self {
+        let (head, tail) = (Part::new(0, caps.head), Part::new(start, caps.tail));
+        Self { caps, head, tail, told: 0 }
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.tail.end
+    }
+
+    pub(super) fn omitted(&self) -> u64 {
+        self.tail.start - self.head.end
+    }
+
+    pub(super) fn allocated(&self) -> usize {
+        self.head.allocated() + self.tail.allocated()
+    }
+
+    /// Returns what to tell about growth: the first bytes, then once in [`TOLD_EVERY`] bytes.
+    pub(super) fn grew(&mut self) -> Option<u64> {
+        let total = self.total();
+        if self.told != 0 && total - self.told < TOLD_EVERY {
+            return None;
+        }
+        self.told = total;
+        Some(total)
+    }
+
+    fn head_is_full(&self) -> bool {
+        // I3: once the tail has begun, the head stays as it is.
+        self.total() > self.head.end
+            || self.head.len() == self.caps.head
+            || self.head.has_all_runs()
+    }
+
+    /// Appends a copy of these bytes.
+    pub(super) fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        let rest = self.write_head(stream, bytes);
+        // Of one write, only what the tail can hold is copied.
+        let (lost, kept) = rest.split_at(rest.len().saturating_sub(self.caps.tail));
+        if !lost.is_empty() {
+            self.tail.drop_front(self.tail.len());
+            self.tail.skip(lost.len() as u64);
+        }
+        for piece in kept.chunks(self.tail.segment_bytes()) {
+            self.make_room(piece.len());
+            self.tail.push(stream, piece);
+            self.trim_runs();
+        }
+    }
+
+    /// Appends to the head while it has room; returns what it did not take.
+    fn write_head<'a>(&mut self, stream: Stream, bytes: &'a [u8]) -> &'a [u8] {
+        if self.head_is_full() {
+            return bytes;
+        }
+        let room = self.caps.head - self.head.len();
+        let (first, rest) = bytes.split_at(room.min(bytes.len()));
+        if !first.is_empty() {
+            self.head.push(stream, first);
+            self.tail.skip(first.len() as u64);
+        }
+        rest
+    }
+
+    /// Appends a buffer, as it is if the tail wants it; returns one to fill next.
+    pub(super) fn write_owned(&mut self, stream: Stream, mut buffer: Vec<u8>) -> Vec<u8> {
+        if !(self.head_is_full() && self.tail.keeps(&buffer)) {
+            self.write(stream, &buffer);
+            buffer.clear();
+            return buffer;
+        }
+        let capacity = buffer.capacity();
+        self.make_room(buffer.len());
+        self.tail.push_owned(stream, buffer);
+        self.trim_runs();
+        self.tail.recycle(capacity).unwrap_or_else(|| Vec::with_capacity(capacity))
+    }
+
+    /// Drops what stands in the way of so many more bytes in the tail.
+    fn make_room(&mut self, bytes: usize) {
+        let over = (self.tail.len() + bytes).saturating_sub(self.caps.tail);
+        self.tail.drop_front(over);
+    }
+
+    fn trim_runs(&mut self) {
+        let surplus = self.tail.surplus_runs();
+        if surplus > 0 {
+            self.tail.drop_front(surplus);
+        }
+    }
+
+    pub(super) fn read(
+        &self,
+        from: u64,
+        max: usize,
+        stream: Option<Stream>,
+        closed: bool,
+    ) -> Chunk {
+        let (head_end, total) = (self.head.end, self.total());
+        let mut bytes = Vec::new();
+        let mut start = from.min(total);
+        let mut next = start;
+        if start < head_end {
+            next = self.head.read(&mut bytes, start, max, stream);
+        } else {
+            start = start.max(self.tail.start);
+        }
+        if start >= head_end || next == self.tail.start {
+            next = self.tail.read(&mut bytes, start.max(head_end), max, stream);
+        }
+        Chunk {
+            bytes,
+            next,
+            omitted: start.saturating_sub(from.max(head_end)),
+            eof: closed && next == total,
+        }
+    }
+}
