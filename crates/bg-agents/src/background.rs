@@ -163,7 +163,7 @@ impl BackgroundBuilder {
 }
 
 fn default_limits() -> Limits {
-    Limits::default().running(32).queued(1024).depth(4)
+    Limits::default().running(32).queued(1024).depth(4).output_bytes(64 << 20)
 }
 
 #[cfg(feature = "sessions")]

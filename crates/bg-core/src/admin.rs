@@ -57,6 +57,8 @@ pub struct Stats {
     pub undelivered: usize,
     /// Bytes of these.
     pub undelivered_bytes: u64,
+    /// Bytes that output logs keep; see [`Limits::output_bytes`](crate::Limits::output_bytes).
+    pub output_bytes: u64,
     /// Acknowledged outcomes that can still be read.
     pub kept: usize,
     /// Ends that were reported for tasks which had ended before, and changed nothing.

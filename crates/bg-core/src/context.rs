@@ -123,7 +123,7 @@ impl TaskContext {
     pub fn log_with(&self, caps: LogCaps) -> OutputLog {
         let log = self.shared.call(|machine, _| {
             let listener = (Arc::downgrade(&self.shared), self.key());
-            machine.log(self.key(), || OutputLog::told(caps, listener))
+            machine.log(self.key(), |quota| OutputLog::told(caps, listener, quota))
         });
         // After the end: a log that nobody reads.
         log.flatten().unwrap_or_else(|| OutputLog::new(LogCaps { head: 0, tail: 0 }))

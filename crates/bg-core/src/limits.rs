@@ -38,6 +38,12 @@ pub struct Limits {
     pub undelivered: usize,
     /// Bytes of these outcomes (texts, data, trace lines).
     pub undelivered_bytes: u64,
+    /// Bytes that the output logs of a root keep together, those of ended tasks among them, as long
+    /// as anybody can read them; `None` for what their caps allow.
+    ///
+    /// Past it nothing is refused: a log that would grow drops its own oldest bytes instead, and
+    /// counts them. Each may keep 16 KiB in any case, so that a new task is never mute.
+    pub output_bytes: Option<u64>,
 }
 
 impl Default for Limits {
@@ -49,6 +55,7 @@ impl Default for Limits {
             depth: None,
             undelivered: 1024,
             undelivered_bytes: 64 << 20,
+            output_bytes: None,
         }
     }
 }
@@ -82,6 +89,12 @@ impl Limits {
     pub fn undelivered(mut self, outcomes: usize, bytes: u64) -> Self {
         self.undelivered = outcomes;
         self.undelivered_bytes = bytes;
+        self
+    }
+
+    /// Sets how many bytes the output logs of a root keep together.
+    pub fn output_bytes(mut self, bytes: u64) -> Self {
+        self.output_bytes = Some(bytes);
         self
     }
 }

@@ -1,7 +1,9 @@
 //! What lies under the lock of a log.
 
 use super::part::Part;
+use super::quota::{Account, HEAD_FLOOR, Quota, TAIL_FLOOR};
 use super::{Chunk, LogCaps, Stream};
+use crate::sync::Arc;
 
 /// How many bytes are written between two events: enough that a chatty task does not fill the
 /// stream of events, few enough that a viewer keeps up.
@@ -13,14 +15,16 @@ pub(super) struct Inner {
     head: Part,
     /// It ends where the log ends, also while it is empty.
     tail: Part,
+    /// It holds what both parts keep.
+    account: Account,
     /// What the registry was told last.
     told: u64,
 }
 
 impl Inner {
-    pub(super) fn new(caps: LogCaps, start: u64) -> Self {
+    pub(super) fn new(caps: LogCaps, start: u64, quota: Option<Arc<Quota>>) -> Self {
         let (head, tail) = (Part::new(0, caps.head), Part::new(start, caps.tail));
-        Self { caps, head, tail, told: 0 }
+        Self { caps, head, tail, account: Account::new(quota), told: 0 }
     }
 
     pub(super) fn total(&self) -> u64 {
@@ -58,13 +62,13 @@ impl Inner {
         // Of one write, only what the tail can hold is copied.
         let (lost, kept) = rest.split_at(rest.len().saturating_sub(self.caps.tail));
         if !lost.is_empty() {
-            self.tail.drop_front(self.tail.len());
+            self.lose(self.tail.len());
             self.tail.skip(lost.len() as u64);
         }
         for piece in kept.chunks(self.tail.segment_bytes()) {
-            self.make_room(piece.len());
+            let refused = self.make_room(piece.len());
             self.tail.push(stream, piece);
-            self.trim_runs();
+            self.trim(refused);
         }
     }
 
@@ -73,8 +77,9 @@ impl Inner {
         if self.head_is_full() {
             return bytes;
         }
-        let room = self.caps.head - self.head.len();
-        let (first, rest) = bytes.split_at(room.min(bytes.len()));
+        let (len, floor) = (self.head.len(), HEAD_FLOOR.saturating_sub(self.head.len()));
+        let wanted = bytes.len().min(self.caps.head - len);
+        let (first, rest) = bytes.split_at(self.account.take(wanted, floor));
         if !first.is_empty() {
             self.head.push(stream, first);
             self.tail.skip(first.len() as u64);
@@ -90,22 +95,36 @@ impl Inner {
             return buffer;
         }
         let capacity = buffer.capacity();
-        self.make_room(buffer.len());
+        let refused = self.make_room(buffer.len());
         self.tail.push_owned(stream, buffer);
-        self.trim_runs();
+        self.trim(refused);
         self.tail.recycle(capacity).unwrap_or_else(|| Vec::with_capacity(capacity))
     }
 
-    /// Drops what stands in the way of so many more bytes in the tail.
-    fn make_room(&mut self, bytes: usize) {
-        let over = (self.tail.len() + bytes).saturating_sub(self.caps.tail);
-        self.tail.drop_front(over);
+    /// Drops what stands in the way of so many more bytes in the tail: what is over its cap, and
+    /// what the quota refuses. Returns how many of the new bytes themselves are refused.
+    fn make_room(&mut self, bytes: usize) -> usize {
+        let len = self.tail.len();
+        let over = (len + bytes).saturating_sub(self.caps.tail);
+        // What goes out pays for as much that comes in.
+        let wanted = bytes - over;
+        let granted = self.account.take(wanted, TAIL_FLOOR.saturating_sub(len));
+        let out = over + wanted - granted;
+        self.tail.drop_front(out.min(len));
+        out.saturating_sub(len)
     }
 
-    fn trim_runs(&mut self) {
-        let surplus = self.tail.surplus_runs();
-        if surplus > 0 {
-            self.tail.drop_front(surplus);
+    /// Drops bytes that were refused, and what has too many runs.
+    fn trim(&mut self, refused: usize) {
+        self.tail.drop_front(refused);
+        self.lose(self.tail.surplus_runs());
+    }
+
+    /// Drops bytes that were paid for.
+    fn lose(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.tail.drop_front(bytes);
+            self.account.give(bytes);
         }
     }
 

@@ -13,7 +13,8 @@
 //!    `MAX_RUNS` runs of one stream; bytes go to the tail only once the head is full.
 //! 4. The runs of a part cover it without gap or overlap, in order; so do its segments, of which
 //!    the first may begin before it.
-//! 5. The buffers take at most three segments more than the bytes that are kept: what the first
+//! 5. The account of the log holds `head.len() + tail.len()`.
+//! 6. The buffers take at most three segments more than the bytes that are kept: what the first
 //!    segment has dropped, the room in the others, and a spare buffer.
 //!
 //! # Lock order
@@ -23,8 +24,10 @@
 
 mod inner;
 mod part;
+mod quota;
 
 use inner::Inner;
+pub(crate) use quota::Quota;
 
 use crate::machine::Key;
 use crate::shared::{Shared, with_weak};
@@ -130,7 +133,7 @@ impl OutputLog {
 
     /// Makes an empty log.
     pub fn new(caps: LogCaps) -> Self {
-        Self::make(caps, 0, None)
+        Self::make(Inner::new(caps, 0, None), None)
     }
 
     /// Makes an empty log whose first byte has this offset: for output whose beginning went
@@ -147,19 +150,20 @@ impl OutputLog {
     /// assert_eq!((&chunk.bytes[..], chunk.omitted, chunk.next), (&b"abc"[..], 1 << 40, (1 << 40) + 3));
     /// ```
     pub fn starting_at(offset: u64, caps: LogCaps) -> Self {
-        Self::make(caps, offset, None)
+        Self::make(Inner::new(caps, offset, None), None)
     }
 
-    /// Makes an empty log whose growth the registry is told of.
-    pub(crate) fn told(caps: LogCaps, listener: Listener) -> Self {
-        Self::make(caps, 0, Some(listener))
+    /// Makes an empty log whose growth the registry is told of, and that shares the quota of its
+    /// root.
+    pub(crate) fn told(caps: LogCaps, listener: Listener, quota: Arc<Quota>) -> Self {
+        Self::make(Inner::new(caps, 0, Some(quota)), Some(listener))
     }
 
-    fn make(caps: LogCaps, start: u64, listener: Option<Listener>) -> Self {
+    fn make(inner: Inner, listener: Option<Listener>) -> Self {
         Self(Arc::new(Log {
-            inner: Mutex::new(Inner::new(caps, start)),
             closed: AtomicBool::new(false),
-            total: AtomicU64::new(start),
+            total: AtomicU64::new(inner.total()),
+            inner: Mutex::new(inner),
             listener,
             published: AtomicU64::new(0),
         }))
@@ -253,7 +257,8 @@ impl OutputLog {
         self.0.total.load(Ordering::Acquire)
     }
 
-    /// Returns how many of them were dropped.
+    /// Returns how many of them were dropped, because of its caps or of the
+    /// [quota](crate::Limits::output_bytes) of its root.
     pub fn omitted(&self) -> u64 {
         self.0.inner.lock().omitted()
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::Stream;
 
 /// Bytes of a segment, and of the buffers that [`write_owned`](super::OutputLog::write_owned) keeps.
-pub(super) const SEGMENT_BYTES: usize = 64 << 10;
+pub(super) const SEGMENT_BYTES: usize = 128 << 10;
 
 /// A small part has small segments, so that what is dropped from its front frees memory soon.
 const LEAST_SEGMENT_BYTES: usize = 64;

@@ -138,6 +138,7 @@ impl Machine {
             queued: sum(|root| root.queued),
             undelivered: sum(|root| root.undelivered),
             undelivered_bytes: self.roots.values().map(|root| root.undelivered_bytes).sum(),
+            output_bytes: self.roots.values().map(Root::output_bytes).sum(),
             kept: sum(|root| root.retained.len()),
             superseded: self.superseded(),
         }
@@ -145,6 +146,10 @@ impl Machine {
 }
 
 impl Root {
+    fn output_bytes(&self) -> u64 {
+        self.output.as_ref().map_or(0, |quota| quota.used())
+    }
+
     /// The members of a scope with a number above `number`, in order.
     fn members_after(&self, owner: u64, number: u64) -> impl Iterator<Item = &Record> {
         let next = |record: &Record| self.records.get(record.next);

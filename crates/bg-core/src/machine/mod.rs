@@ -64,8 +64,10 @@ use crate::error::TaskError;
 use crate::events::{EventKind, EventRing};
 use crate::id::{Kind, TaskId, TaskRef};
 use crate::limits::{Limits, Retention};
+use crate::log::Quota;
 use crate::parent::ParentWatch;
 use crate::shared::Post;
+use crate::sync::Arc;
 
 /// The number of a root, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,6 +149,8 @@ struct Root {
     queued: usize,
     undelivered: usize,
     undelivered_bytes: u64,
+    /// What its output logs keep together; made for the first one.
+    output: Option<Arc<Quota>>,
     /// Closes the root when the host's token fires.
     parent: Option<ParentWatch>,
 }
@@ -278,6 +282,7 @@ impl Root {
             queued: 0,
             undelivered: 0,
             undelivered_bytes: 0,
+            output: None,
             parent: None,
         }
     }

@@ -8,7 +8,7 @@ use super::{Foreign, Key, Live, Machine};
 use crate::effects::{Effects, GraceTimer};
 use crate::error::SendError;
 use crate::events::EventKind;
-use crate::log::OutputLog;
+use crate::log::{OutputLog, Quota};
 use crate::mailbox::Mailbox;
 use crate::outcome::Finished;
 use crate::status::{Phase, Status};
@@ -113,9 +113,16 @@ impl Machine {
     }
 
     /// Returns the task's output log, made on first use; `None` once the task has ended.
-    pub(crate) fn log(&mut self, key: Key, new: impl FnOnce() -> OutputLog) -> Option<OutputLog> {
-        let (_, live) = self.live_mut(key)?;
-        Some(live.more().log.get_or_insert_with(new).clone())
+    pub(crate) fn log(
+        &mut self,
+        key: Key,
+        new: impl FnOnce(Arc<Quota>) -> OutputLog,
+    ) -> Option<OutputLog> {
+        let limit = self.policy.limits.output_bytes;
+        let root = self.roots.get_mut(&key.root)?;
+        let more = root.records.get_mut(key.number)?.live_mut()?.more();
+        let quota = root.output.get_or_insert_with(|| Quota::new(limit));
+        Some(more.log.get_or_insert_with(|| new(quota.clone())).clone())
     }
 
     /// Attaches a view of the task's recent messages.
