@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::log::OutputLog;
 use crate::machine::{Foreign, Key};
 
 #[derive(Default)]
@@ -28,6 +29,8 @@ enum Effect {
     Abort(AbortHandle),
     /// Something whose last handle this may be.
     Drop(#[expect(dead_code, reason = "held to be dropped")] Foreign),
+    /// A log that was closed.
+    Settle(OutputLog),
     DropWaker(#[expect(dead_code, reason = "held to be dropped")] Waker),
 }
 
@@ -81,6 +84,12 @@ impl Effects {
         self.list.extend(waker.into_iter().map(Effect::DropWaker));
     }
 
+    /// Closes a log: marked at once, and who follows it is woken after the lock.
+    pub(crate) fn close(&mut self, log: &OutputLog) {
+        log.mark_closed();
+        self.list.push(Effect::Settle(log.clone()));
+    }
+
     /// Runs everything but the chores.
     pub(crate) fn run(&mut self) {
         for effect in self.list.drain(..) {
@@ -95,6 +104,7 @@ impl Effect {
             Self::Wake(waker) => waker.wake(),
             Self::Cancel(token) => token.cancel(),
             Self::Abort(handle) => handle.abort(),
+            Self::Settle(log) => log.settle(),
             Self::Drop(_) | Self::DropWaker(_) => {}
         }
     }

@@ -137,7 +137,7 @@ pub use machine::CancelOutcome;
 pub use mailbox::{Mailbox, MailboxCaps, Message, Recv};
 // Watching.
 pub use events::{Event, EventKind, Lagged};
-pub use log::{Chunk, LogCaps, OutputLog, Stream};
+pub use log::{Chunk, Follow, LogCaps, OutputLog, Stream};
 pub use subscribe::Events;
 pub use view::{Block, BlockKind, Peek, Peeked, RecentBlocks, View};
 pub use watch::StatusWatch;

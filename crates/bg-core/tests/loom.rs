@@ -15,7 +15,7 @@ use std::task::{Context, Waker};
 
 use bg_core::{
     CancelOutcome, Claim, ClaimError, Completer, EventKind, Finished, Outcome, Output, Registry,
-    Scope, Status, Task, TaskError, TaskId,
+    Scope, Status, Stream, Task, TaskError, TaskId,
 };
 use loom::future::block_on;
 use loom::thread;
@@ -330,5 +330,23 @@ fn a_subscriber_is_told_of_a_start_that_nobody_else_looks_for() {
         let ended = EventKind::Status(Status::Completed);
         while block_on(events.next()).unwrap().unwrap().what != ended {}
         running.join().unwrap();
+    });
+}
+
+#[test]
+fn a_follower_is_woken_by_what_is_written_and_by_the_end() {
+    check("follower, completer", Some(3), || {
+        let registry = Registry::new();
+        let root = registry.root_scope();
+        let (_, completer) = register(&root);
+        let log = completer.context().log();
+        let mut follow = log.follow(0);
+        let ending = thread::spawn(move || {
+            log.write(Stream::Stdout, b"a");
+            complete(completer);
+        });
+        assert_eq!(block_on(follow.next(9)).unwrap().bytes, b"a");
+        assert!(block_on(follow.next(9)).is_none());
+        ending.join().unwrap();
     });
 }

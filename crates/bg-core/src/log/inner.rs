@@ -4,6 +4,7 @@ use super::part::Part;
 use super::quota::{Account, HEAD_FLOOR, Quota, TAIL_FLOOR};
 use super::{Chunk, LogCaps, Stream};
 use crate::sync::Arc;
+use crate::wakers::Wakers;
 
 /// How many bytes are written between two events: enough that a chatty task does not fill the
 /// stream of events, few enough that a viewer keeps up.
@@ -19,12 +20,15 @@ pub(super) struct Inner {
     account: Account,
     /// What the registry was told last.
     told: u64,
+    /// Who waits for more.
+    pub(super) followers: Wakers,
 }
 
 impl Inner {
     pub(super) fn new(caps: LogCaps, start: u64, quota: Option<Arc<Quota>>) -> Self {
+        let followers = Wakers::default();
         let (head, tail) = (Part::new(0, caps.head), Part::new(start, caps.tail));
-        Self { caps, head, tail, account: Account::new(quota), told: 0 }
+        Self { caps, head, tail, account: Account::new(quota), told: 0, followers }
     }
 
     pub(super) fn total(&self) -> u64 {
@@ -37,6 +41,11 @@ impl Inner {
 
     pub(super) fn allocated(&self) -> usize {
         self.head.allocated() + self.tail.allocated()
+    }
+
+    /// Takes the memory that only a writer needs, to be freed outside the lock.
+    pub(super) fn take_spare(&mut self) -> Option<Vec<u8>> {
+        self.tail.recycle(0)
     }
 
     /// Returns what to tell about growth: the first bytes, then once in [`TOLD_EVERY`] bytes.

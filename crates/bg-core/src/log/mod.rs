@@ -19,16 +19,22 @@
 //!
 //! # Lock order
 //!
-//! One lock, a leaf: nothing is called while it is held, and it is not taken while the
-//! registry's lock is held (`total` and `closed` are read beside it).
+//! One lock, a leaf: nothing is called while it is held (wakers are cloned before it, woken and
+//! dropped after it), and it is not taken while the registry's lock is held: `total` and `closed`
+//! lie beside it. The registry marks a log as closed under its own lock and wakes who follows it
+//! after that; a follower looks whether it is closed under the lock of the log, so it either sees
+//! the mark or is there to be woken.
 
+mod follow;
 mod inner;
 mod part;
 mod quota;
 
+pub use follow::Follow;
 use inner::Inner;
 pub(crate) use quota::Quota;
 
+use crate::effects::shielded;
 use crate::machine::Key;
 use crate::shared::{Shared, with_weak};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, Weak};
@@ -225,8 +231,9 @@ impl OutputLog {
             return;
         }
         self.0.total.store(total, Ordering::Release);
-        let tell = inner.grew();
+        let (tell, followers) = (inner.grew(), inner.followers.take());
         drop(inner);
+        followers.for_each(|waker| shielded(|| waker.wake()));
         if let Some(total) = tell {
             self.tell(total);
         }
@@ -243,9 +250,25 @@ impl OutputLog {
         self.0.published.fetch_max(total, Ordering::Relaxed) < total
     }
 
-    /// Says that nothing more will come. The registry does this when the task ends.
+    /// Says that nothing more will come, and wakes who follows. The registry does this when the
+    /// task ends.
     pub fn close(&self) {
+        self.mark_closed();
+        self.settle();
+    }
+
+    /// The part of [`close`](Self::close) that takes no lock; [`settle`](Self::settle) is to follow.
+    pub(crate) fn mark_closed(&self) {
         self.0.closed.store(true, Ordering::Release);
+    }
+
+    /// Wakes who follows a closed log, and frees what only a writer needs.
+    pub(crate) fn settle(&self) {
+        let mut inner = self.0.inner.lock();
+        let (followers, spare) = (inner.followers.take(), inner.take_spare());
+        drop(inner);
+        drop(spare);
+        followers.for_each(|waker| shielded(|| waker.wake()));
     }
 
     fn is_closed(&self) -> bool {

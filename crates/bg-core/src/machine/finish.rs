@@ -4,7 +4,6 @@ use super::scope::ScopeState;
 use super::{Delivery, Ended, Foreign, Key, Live, Machine, Root, ScopeKey, Stamp, State};
 use crate::effects::Effects;
 use crate::events::EventKind;
-use crate::log::OutputLog;
 use crate::outcome::{Cancellation, Finished, Outcome, Reason, Unclaimed};
 use crate::sync::Arc;
 
@@ -220,7 +219,7 @@ impl Live {
             finished.trace.push(format!("... ({} more trace lines)", more.trace_dropped));
         }
         // Before anybody can see the outcome: the log of a task that has ended is complete.
-        more.log.iter().for_each(OutputLog::close);
+        more.log.iter().for_each(|log| fx.close(log));
         finished.log = more.log.take();
         finished.view = more.view.take();
         if let Some(mailbox) = more.mailbox.take() {

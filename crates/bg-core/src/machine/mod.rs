@@ -291,6 +291,7 @@ impl Root {
         for record in self.records.into_records() {
             // Those that hold one task only: nothing else will tell them.
             if let Some(more) = record.live().and_then(|live| live.more.as_ref()) {
+                more.log.iter().for_each(|log| fx.close(log));
                 fx.wake(more.watch.iter().flat_map(|watch| watch.close()));
                 fx.wake(more.mailbox.iter().flat_map(|mailbox| mailbox.close().1));
             }
