@@ -74,6 +74,10 @@
 //!
 //! What a task reports of itself does not wait for the lock: it is left beside it, and applied by
 //! whoever takes it next.
+//!
+//! # Features
+//!
+//! - `search`: [`OutputLog`] can be searched with a regular expression.
 
 mod admin;
 mod cell;
@@ -138,6 +142,8 @@ pub use mailbox::{Mailbox, MailboxCaps, Message, Recv};
 // Watching.
 pub use events::{Event, EventKind, Lagged};
 pub use log::{Chunk, Follow, LogCaps, OutputLog, Stream};
+#[cfg(feature = "search")]
+pub use log::{Found, FoundLine, PatternError, Search};
 pub use subscribe::Events;
 pub use view::{Block, BlockKind, Peek, Peeked, RecentBlocks, View};
 pub use watch::StatusWatch;

@@ -13,9 +13,9 @@ const TOLD_EVERY: u64 = 4096;
 #[derive(Debug)]
 pub(super) struct Inner {
     caps: LogCaps,
-    head: Part,
+    pub(super) head: Part,
     /// It ends where the log ends, also while it is empty.
-    tail: Part,
+    pub(super) tail: Part,
     /// It holds what both parts keep.
     account: Account,
     /// What the registry was told last.

@@ -29,10 +29,14 @@ mod follow;
 mod inner;
 mod part;
 mod quota;
+#[cfg(feature = "search")]
+mod search;
 
 pub use follow::Follow;
 use inner::Inner;
 pub(crate) use quota::Quota;
+#[cfg(feature = "search")]
+pub use search::{Found, FoundLine, PatternError, Search};
 
 use crate::effects::shielded;
 use crate::machine::Key;

@@ -205,6 +205,16 @@ impl Part {
         next
     }
 
+    /// Returns the last byte of a stream before an offset.
+    #[cfg(feature = "search")]
+    pub(super) fn last_byte(&self, before: u64, stream: Stream) -> Option<u8> {
+        let runs = self.runs_from(self.start).take_while(|&(_, start, _)| start < before);
+        let (_, _, end) = runs.filter(|&(of, ..)| of == stream).last()?;
+        let (mut byte, end) = (Vec::with_capacity(1), end.min(before));
+        self.copy(&mut byte, end - 1, end);
+        byte.pop()
+    }
+
     /// Copies the bytes `[from, to)`.
     pub(super) fn copy(&self, out: &mut Vec<u8>, from: u64, to: u64) {
         out.reserve(super::to_index(to - from));
