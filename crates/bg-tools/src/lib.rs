@@ -51,6 +51,7 @@ mod error;
 mod format;
 mod piece;
 mod tasks;
+mod terminal;
 mod tool;
 mod toolbox;
 mod view;

@@ -1,10 +1,11 @@
-//! Reading bytes as text, piece by piece, without breaking a letter in two.
+//! Reading bytes as text, piece by piece, without breaking a letter or an escape sequence in two.
 
 use bg_core::{Chunk, TaskError, TaskId};
 
 use crate::board::{Piece, TaskBoard};
+use crate::terminal::{MAX_ESCAPE_BYTES, first_sequence, overwrites, shown, unfinished};
 
-/// A piece of an output as text.
+/// A piece of an output as text. Its offsets are those of the bytes as they were written.
 pub(crate) struct Reading {
     pub(crate) text: String,
     /// Where to read on.
@@ -17,60 +18,53 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Reads a piece; a letter that is not complete yet is left for the next one.
+    /// Reads a piece; a letter or an escape sequence that is not complete yet is left for the next
+    /// one.
     pub(crate) async fn of(
         board: &dyn TaskBoard,
         id: TaskId,
         piece: Piece,
     ) -> Result<Self, TaskError> {
-        let chunk = board.read(id, piece).await?;
-        let held_back = if chunk.eof { 0 } else { unfinished_letter(&chunk.bytes) };
-        if held_back == 0 {
-            return Ok(chunk.into());
+        let chunk = whole(board, id, piece).await?;
+        // In the middle of a log it goes on with what an earlier piece may have shown.
+        let goes_on = piece.from > 0 && chunk.omitted == 0 && overwrites(&chunk.bytes);
+        let (mut text, invalid) = shown(&chunk.bytes);
+        if goes_on {
+            text.insert(0, '\n');
         }
-        let beyond = board.read(id, Piece { from: chunk.next, max: 0, ..piece }).await?;
-        if beyond.omitted > 0 {
-            // The rest of the letter was dropped: waiting for it would never end.
-            return Ok(chunk.into());
-        }
-        // Only the board knows where the letter begins: other streams may lie behind it.
-        let max = chunk.bytes.len() - held_back;
-        Ok(board.read(id, Piece { max, ..piece }).await?.into())
+        Ok(Self { text, next: chunk.next, omitted: chunk.omitted, eof: chunk.eof, invalid })
     }
 }
 
-/// Takes a chunk as it is.
-impl From<Chunk> for Reading {
-    fn from(chunk: Chunk) -> Self {
-        let (text, invalid) = lossy(&chunk.bytes);
-        Self { text, next: chunk.next, omitted: chunk.omitted, eof: chunk.eof, invalid }
+/// Reads a piece that ends where text can end.
+async fn whole(board: &dyn TaskBoard, id: TaskId, piece: Piece) -> Result<Chunk, TaskError> {
+    let chunk = board.read(id, piece).await?;
+    let held_back = held_back(&chunk);
+    if held_back == 0 {
+        return Ok(chunk);
     }
-}
-
-/// Returns how many bytes at the end begin a letter that is not complete.
-pub(crate) fn unfinished_letter(bytes: &[u8]) -> usize {
-    let begins_letter = |tail: &[u8]| {
-        std::str::from_utf8(tail)
-            .is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+    let beyond = board.read(id, Piece { from: chunk.next, max: 0, ..piece }).await?;
+    if beyond.omitted > 0 {
+        // The rest was dropped: waiting for it would never end.
+        return Ok(chunk);
+    }
+    // Only the board knows where the letter begins: other streams may lie behind it.
+    let max = match chunk.bytes.len() - held_back {
+        0 => first_length(board, id, piece).await?,
+        max => max,
     };
-    let longest = bytes.len().min(3);
-    (1..=longest).find(|&n| begins_letter(&bytes[bytes.len() - n..])).unwrap_or(0)
+    board.read(id, Piece { max, ..piece }).await
 }
 
-/// Returns how many bytes at the beginning are the end of a letter that began before them.
-pub(crate) fn rest_of_letter(bytes: &[u8]) -> usize {
-    bytes.iter().take(3).take_while(|&&byte| byte & 0xC0 == 0x80).count()
+/// Returns how many bytes to take of what begins with a sequence that is longer than a piece; 0 if
+/// its end is not there yet. Sequences are bounded, so it will not be waited for in vain.
+async fn first_length(board: &dyn TaskBoard, id: TaskId, piece: Piece) -> Result<usize, TaskError> {
+    let more =
+        board.read(id, Piece { max: piece.max.saturating_add(MAX_ESCAPE_BYTES), ..piece }).await?;
+    let there = more.bytes.len() - held_back(&more);
+    Ok(first_sequence(&more.bytes).unwrap_or(piece.max).min(there))
 }
 
-fn lossy(bytes: &[u8]) -> (String, u64) {
-    let mut text = String::with_capacity(bytes.len());
-    let mut invalid = 0;
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        if !chunk.invalid().is_empty() {
-            text.push(char::REPLACEMENT_CHARACTER);
-            invalid += chunk.invalid().len() as u64;
-        }
-    }
-    (text, invalid)
+fn held_back(chunk: &Chunk) -> usize {
+    if chunk.eof { 0 } else { unfinished(&chunk.bytes) }
 }

@@ -6,7 +6,7 @@ use bg_core::{Chunk, Exit, Finished, Kind, OutputLog, Snapshot, Status, TaskId, 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::piece::{Reading, rest_of_letter, unfinished_letter};
+use crate::terminal::{MAX_ESCAPE_BYTES, shown, unfinished, whole_from};
 
 /// Longest description in a list entry, in bytes.
 const MAX_DESCRIPTION_BYTES: usize = 200;
@@ -248,6 +248,21 @@ pub(crate) struct EndedCancelled {
 }
 
 /// The end of an output log: what fits, how much came before it, and where to go on.
+///
+/// The text is what a terminal would show in the end: escape sequences are left out, and so is what
+/// a carriage return wrote over. The log keeps all of it, and offsets count it.
+///
+/// # Examples
+///
+/// ```
+/// use bg_core::{LogCaps, OutputLog, Stream};
+/// use bg_tools::LogView;
+///
+/// let log = OutputLog::new(LogCaps::default());
+/// log.write(Stream::Stdout, b"10%\r20%\r\x1b[32mdone\x1b[0m\n");
+/// let view = LogView::of(&log);
+/// assert_eq!((&*view.text, view.next_cursor), ("done\n", log.total()));
+/// ```
 #[derive(Debug, Default, Serialize)]
 pub struct LogView {
     /// The last part of what was written.
@@ -256,34 +271,46 @@ pub struct LogView {
     pub omitted_bytes: u64,
     /// The end of the log: reading from here repeats nothing.
     pub next_cursor: u64,
+    /// Bytes in `text` that are not UTF-8; each run of them shows as U+FFFD.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub invalid_utf8_bytes: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl LogView {
     /// Shows the end of a log, at most 8,000 bytes of it.
     pub fn of(log: &OutputLog) -> Self {
-        let (from, mut chunk) = Self::end_of(log);
-        let held_back = if chunk.eof { 0 } else { unfinished_letter(&chunk.bytes) };
-        chunk.bytes.truncate(chunk.bytes.len() - held_back);
-        let mut omitted_bytes = from + chunk.omitted;
-        if omitted_bytes > 0 {
-            let broken = rest_of_letter(&chunk.bytes);
-            chunk.bytes.drain(..broken);
-            omitted_bytes += broken as u64;
+        let chunk = Self::end_of(log);
+        let bytes = &chunk.bytes[..];
+        let held_back = if chunk.eof { 0 } else { unfinished(bytes) };
+        let end = bytes.len() - held_back;
+        let begin = match bytes.len().saturating_sub(ANSWER_BYTES) {
+            0 if chunk.next == bytes.len() as u64 => 0,
+            index => whole_from(bytes, index).min(end),
+        };
+        let (text, invalid_utf8_bytes) = shown(&bytes[begin..end]);
+        Self {
+            text,
+            omitted_bytes: chunk.next - (bytes.len() - begin) as u64,
+            next_cursor: chunk.next - held_back as u64,
+            invalid_utf8_bytes,
         }
-        let Reading { text, next, .. } = chunk.into();
-        Self { text, omitted_bytes, next_cursor: next - held_back as u64 }
     }
 
-    /// Reads the end, and says from which offset on.
-    fn end_of(log: &OutputLog) -> (u64, Chunk) {
+    /// Reads the end, and before it as much as an escape sequence may take.
+    fn end_of(log: &OutputLog) -> Chunk {
+        const BYTES: usize = ANSWER_BYTES + MAX_ESCAPE_BYTES;
         let total = log.total();
-        let from = total.saturating_sub(ANSWER_BYTES as u64);
-        let chunk = log.read(from, ANSWER_BYTES, None);
+        let chunk = log.read(total.saturating_sub(BYTES as u64), BYTES, None);
         if chunk.next >= total {
-            return (from, chunk);
+            return chunk;
         }
         // It stopped at a gap; the end is what lies behind it.
-        (chunk.next, log.read(chunk.next, ANSWER_BYTES, None))
+        log.read(chunk.next, BYTES, None)
     }
 }
 

@@ -5,8 +5,8 @@ mod support;
 
 use std::sync::Arc;
 
-use bg_core::{Exit, Failure, Finished, Output, Registry, Stream, Task};
-use bg_tools::format_outcome;
+use bg_core::{Exit, Failure, Finished, LogCaps, Output, OutputLog, Registry, Stream, Task};
+use bg_tools::{LogView, format_outcome};
 use proptest::prelude::*;
 use support::is_foul;
 
@@ -29,6 +29,14 @@ fn agent(label: &str, text: &str) -> String {
 
 fn process(log: &[u8], exit: Exit) -> String {
     format_outcome(&finished(Task::process("sh", "x"), Ok(Output::exited(exit)), log))
+}
+
+/// What a model sees of these bytes.
+fn view(log: &[u8]) -> String {
+    let kept = OutputLog::new(LogCaps::default());
+    kept.write(Stream::Stdout, log);
+    kept.close();
+    LogView::of(&kept).text
 }
 
 /// Reads envelopes as a host would: a header, then what lies between two equal fences. Returns
@@ -97,7 +105,8 @@ proptest! {
 
         let text = process(output.as_bytes(), Exit { code: Some(0), signal: None });
         let (_, body) = check(&text);
-        prop_assert_eq!(body, (!output.is_empty()).then_some(output.as_str()));
+        let view = view(output.as_bytes());
+        prop_assert_eq!(body, (!view.is_empty()).then_some(view.as_str()));
     }
 
     #[test]
@@ -106,7 +115,7 @@ proptest! {
     ) {
         let text = process(&log, Exit { code: Some(0), signal: None });
         let (_, body) = check(&text);
-        prop_assert_eq!(body.unwrap_or(""), String::from_utf8_lossy(&log));
+        prop_assert_eq!(body.unwrap_or(""), view(&log));
     }
 
     #[test]
