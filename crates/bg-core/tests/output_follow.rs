@@ -33,18 +33,14 @@ fn wait(follow: &mut Follow, woken: &Arc<Woken>) {
     assert!(poll_with(&mut Box::pin(follow.next(9)), &woken.clone().into()).is_pending());
 }
 
-/// What there is now; `None` if it would have to wait.
-#[track_caller]
-fn now(follow: &mut Follow, max: usize) -> Option<Option<Chunk>> {
-    match poll(&mut Box::pin(follow.next(max))) {
-        Poll::Ready(chunk) => Some(chunk),
-        Poll::Pending => None,
-    }
+/// What there is now, or that it would have to wait.
+fn now(follow: &mut Follow, max: usize) -> Poll<Option<Chunk>> {
+    poll(&mut Box::pin(follow.next(max)))
 }
 
 #[track_caller]
 fn piece(follow: &mut Follow, max: usize) -> (String, u64) {
-    let chunk = now(follow, max).expect("there is something").expect("it is not the end");
+    let Poll::Ready(Some(chunk)) = now(follow, max) else { panic!("there is nothing") };
     (String::from_utf8(chunk.bytes).unwrap(), chunk.omitted)
 }
 
@@ -59,12 +55,12 @@ fn it_reads_what_is_there_and_then_waits() {
     let mut follow = log.follow(1);
     assert_eq!(piece(&mut follow, 2), ("bc".into(), 0));
     assert_eq!(piece(&mut follow, 100), ("def".into(), 0));
-    assert_eq!((now(&mut follow, 100), follow.position()), (None, 6));
+    assert_eq!((now(&mut follow, 100), follow.position()), (Poll::Pending, 6));
     log.write(Stream::Stderr, b"g");
     assert_eq!(piece(&mut follow, 0), ("g".into(), 0), "nobody asks for nothing");
     log.close();
-    assert_eq!(now(&mut follow, 100), Some(None));
-    assert_eq!(now(&mut follow, 100), Some(None));
+    assert_eq!(now(&mut follow, 100), Poll::Ready(None));
+    assert_eq!(now(&mut follow, 100), Poll::Ready(None));
 }
 
 #[test]
@@ -87,7 +83,9 @@ fn each_is_woken_by_growth_and_by_the_end() {
             assert_eq!(flag.count() - before, usize::from(step != "empty"), "{step}");
         }
         if step == "write" || step == "buffer" {
-            follows.iter_mut().for_each(|follow| assert_eq!(piece(follow, 9).0.len(), 1));
+            for follow in &mut follows {
+                assert_eq!(piece(follow, 9).0.len(), 1);
+            }
         }
     }
 }
@@ -105,7 +103,7 @@ fn a_slow_one_is_told_exactly_what_it_missed() {
     assert_eq!(piece(&mut slow, 2), ("01".into(), 0));
     assert_eq!(piece(&mut slow, 9), ("23".into(), 0));
     assert_eq!(piece(&mut slow, 9), ("cabc".into(), 296));
-    assert_eq!((now(&mut slow, 9), now(&mut quick, 9)), (None, None));
+    assert_eq!((now(&mut slow, 9), now(&mut quick, 9)), (Poll::Pending, Poll::Pending));
 }
 
 #[test]
@@ -113,14 +111,14 @@ fn one_stream_alone_is_followed_without_what_is_between() {
     let log = log();
     let mut errors = log.follow(0).stream(Stream::Stderr);
     log.write(Stream::Stdout, b"oo");
-    assert_eq!(now(&mut errors, 9), None);
+    assert_eq!(now(&mut errors, 9), Poll::Pending);
     assert_eq!(errors.position(), 2, "it has passed the other stream");
     log.write(Stream::Stderr, b"ee");
     log.write(Stream::Stdout, b"oooooo");
     assert_eq!(piece(&mut errors, 9), ("ee".into(), 0));
     assert_eq!(piece(&mut errors, 9), (String::new(), 2), "who wrote it is not known any more");
     log.close();
-    assert_eq!(now(&mut errors, 9), Some(None));
+    assert_eq!(now(&mut errors, 9), Poll::Ready(None));
 }
 
 #[test]
@@ -154,11 +152,11 @@ fn it_ends_with_the_task_and_with_the_registry() {
     first.complete(Ok(Output::default()));
     assert!(root.outcome(id).is_ok());
     assert_eq!(piece(&mut follows[0], 99).0, "last words");
-    assert_eq!(now(&mut follows[0], 9), Some(None));
-    assert_eq!((now(&mut follows[1], 9), flags[1].count()), (None, 0));
+    assert_eq!(now(&mut follows[0], 9), Poll::Ready(None));
+    assert_eq!((now(&mut follows[1], 9), flags[1].count()), (Poll::Pending, 0));
     wait(&mut follows[1], &flags[1]);
     drop(registry);
-    assert_eq!((now(&mut follows[1], 9), flags[1].count()), (Some(None), 1));
+    assert_eq!((now(&mut follows[1], 9), flags[1].count()), (Poll::Ready(None), 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -205,7 +203,7 @@ proptest! {
         let (mut follow, mut position) = (log.follow(0), 0);
         for (what, n, error) in steps {
             if what == 0 {
-                while let Some(Some(chunk)) = now(&mut follow, n) {
+                while let Poll::Ready(Some(chunk)) = now(&mut follow, n) {
                     let start = position + chunk.omitted;
                     let end = start + chunk.bytes.len() as u64;
                     prop_assert_eq!(chunk.next, end);

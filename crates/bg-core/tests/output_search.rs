@@ -116,12 +116,12 @@ fn what_was_dropped_is_counted_and_cuts_a_line() {
 #[test]
 fn a_line_longer_than_a_window_is_searched_in_bounded_memory() {
     let log = OutputLog::new(LogCaps { head: 0, tail: 8 << 20 });
-    let long = vec![b'-'; 3 << 20];
+    let dashes = vec![b'-'; 3 << 20];
     log.write(Stream::Stdout, b"^");
-    log.write(Stream::Stdout, &long);
+    log.write(Stream::Stdout, &dashes);
     log.write(Stream::Stderr, b"between\n");
     log.write(Stream::Stdout, b"<needle>");
-    log.write(Stream::Stdout, &long);
+    log.write(Stream::Stdout, &dashes);
     log.write(Stream::Stdout, b"end\nshort needle\n");
     let found = log.search(&search("needle").line_bytes(20));
     assert_eq!(found.lines[0].bytes, b"------<needle>------");
@@ -145,7 +145,7 @@ fn a_line_longer_than_a_window_is_searched_in_bounded_memory() {
 fn log_with_needle(at: u64) -> OutputLog {
     let log = log();
     let before = vec![b'.'; usize::try_from(at).unwrap()];
-    log.write(Stream::Stdout, &[&before[..], b"needle", &[b'.'; 70_000], b"\n"].concat());
+    log.write(Stream::Stdout, &[&before[..], b"needle", &vec![b'.'; 70_000], b"\n"].concat());
     log
 }
 
@@ -191,7 +191,9 @@ proptest! {
         max in 1..6_usize,
     ) {
         let (log, regex) = (log(), Regex::new(&pattern).unwrap());
-        writes.iter().for_each(|(stream, bytes)| log.write(*stream, bytes.as_bytes()));
+        for (stream, bytes) in &writes {
+            log.write(*stream, bytes.as_bytes());
+        }
         log.close();
         for wanted in [None, Some(Stream::Stdout), Some(Stream::Stderr)] {
             let mut expected: Vec<_> = [Stream::Stdout, Stream::Stderr].into_iter()

@@ -47,8 +47,8 @@ impl Sequence {
         let Some(more) = bytes[from..].iter().position(|&byte| !inner(byte)) else {
             return Self::Unfinished;
         };
-        let last = from + more;
-        if (least..=b'~').contains(&bytes[last]) { Self::Whole(last + 1) } else { Self::Stray }
+        let end = from + more;
+        if (least..=b'~').contains(&bytes[end]) { Self::Whole(end + 1) } else { Self::Stray }
     }
 
     /// A title, a link and the like: up to BEL, `ESC \`, CAN or SUB.

@@ -133,7 +133,7 @@ async fn a_lone_sign_before_a_megabyte_stops_no_reader() {
     let (log, completer) = process(&caller);
     for begin in ["\x1b]", "\x1bP", "\x1b[", "\x1b"] {
         log.write(Stream::Stdout, begin.as_bytes());
-        log.write(Stream::Stdout, &[b'0'; 200_000]);
+        log.write(Stream::Stdout, &vec![b'0'; 200_000]);
         log.write(Stream::Stdout, b"\n");
     }
     for max in [1000, 8000] {
