@@ -28,7 +28,7 @@ fn turn(root: &Scope, user: &str) {
             Some(output) => output.text.clone(),
             None => done.outcome.reason().unwrap_or_default(),
         };
-        println!("  {} {} after {:.0?}: {result}", done.id, done.status(), done.elapsed);
+        println!("  {} {} after {:.0?}: {result}", done.id, done.status(), done.elapsed());
     }
     let running: Vec<_> = root.snapshot().iter().map(|task| task.id.to_string()).collect();
     println!("  the user says {user:?}; still running: {running:?}");

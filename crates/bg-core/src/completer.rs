@@ -38,7 +38,7 @@ impl Completer {
         self.completed = true;
         self.context.finish(match result {
             Ok(output) => Outcome::Completed(output),
-            Err(failure) => Outcome::Failed(failure.capped()),
+            Err(failure) => Outcome::Failed(Box::new(failure.capped())),
         });
     }
 }

@@ -20,7 +20,7 @@ use tokio::task::AbortHandle;
 
 use crate::context::TaskContext;
 use crate::effects::Start;
-use crate::failure::{Failure, PanicReport};
+use crate::failure::PanicReport;
 use crate::outcome::{Outcome, Reason, TaskResult};
 
 pin_project! {
@@ -80,8 +80,8 @@ where
         let outcome = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok(output))) => Outcome::Completed(output),
-            Ok(Poll::Ready(Err(failure))) => Outcome::Failed(failure.capped()),
-            Err(payload) => Outcome::Panicked(PanicReport::of(payload)),
+            Ok(Poll::Ready(Err(failure))) => Outcome::Failed(Box::new(failure.capped())),
+            Err(payload) => Outcome::Panicked(Box::new(PanicReport::of(payload))),
         };
         self.end(outcome);
         Poll::Ready(())
@@ -111,14 +111,16 @@ where
 /// A destructor that panics does not take away what the task had returned.
 fn destroyed_badly(outcome: Outcome, payload: Box<dyn std::any::Any + Send>) -> Outcome {
     let report = PanicReport::of(payload);
-    match outcome {
-        Outcome::Completed(output) => Outcome::Panicked(report.with_output(output)),
-        Outcome::Failed(Failure { partial: Some(partial), .. }) => {
-            Outcome::Panicked(report.with_output(*partial))
-        }
-        Outcome::Panicked(first) => Outcome::Panicked(first),
-        _ => Outcome::Panicked(report),
-    }
+    let report = match outcome {
+        Outcome::Completed(output) => report.with_output(output),
+        Outcome::Failed(failure) => match failure.partial {
+            Some(partial) => report.with_output(*partial),
+            None => report,
+        },
+        Outcome::Panicked(first) => return Outcome::Panicked(first),
+        _ => report,
+    };
+    Outcome::Panicked(Box::new(report))
 }
 
 /// A task that waits for a slot, and the runtime that it will run on.

@@ -20,7 +20,8 @@ pub type TaskResult = Result<Output, Failure>;
 /// How a task ended.
 ///
 /// When its token had fired, `Ok` is still [`Completed`](Outcome::Completed) and `Err` is
-/// [`Cancelled`](Outcome::Cancelled) with the error kept.
+/// [`Cancelled`](Outcome::Cancelled) with the error kept. What is not a success lies in a box, so that
+/// one which is takes little.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -28,11 +29,11 @@ pub enum Outcome {
     /// It returned an output.
     Completed(Output),
     /// It returned an error.
-    Failed(Failure),
+    Failed(Box<Failure>),
     /// It was stopped.
-    Cancelled(Cancellation),
+    Cancelled(Box<Cancellation>),
     /// It panicked.
-    Panicked(PanicReport),
+    Panicked(Box<PanicReport>),
     /// The host died under it.
     Lost,
 }
@@ -52,7 +53,7 @@ impl Outcome {
     /// Returns whether it completed, and with exit code 0 if it is that of a process.
     pub fn is_success(&self) -> bool {
         match self {
-            Self::Completed(output) => output.exit.is_none_or(crate::Exit::success),
+            Self::Completed(output) => output.exit().is_none_or(crate::Exit::success),
             _ => false,
         }
     }
@@ -76,7 +77,7 @@ impl Outcome {
     }
 
     pub(crate) fn dropped(reason: Reason) -> Self {
-        Self::Cancelled(Cancellation { reason, error: None })
+        Self::Cancelled(Box::new(Cancellation { reason, error: None }))
     }
 
     /// The bytes that its texts and data take, roughly.
@@ -87,6 +88,14 @@ impl Outcome {
             _ => 0,
         };
         output + self.failure().map_or(0, Failure::weight)
+    }
+
+    /// As much of the weight as is known without looking into anything.
+    fn seen_weight(&self) -> u64 {
+        match self {
+            Self::Completed(output) => output.text.len() as u64,
+            _ => 0,
+        }
     }
 
     /// Says in words why there is no complete output; `None` for a completed task.
@@ -156,45 +165,83 @@ pub struct Finished {
     pub(crate) text: Text,
     /// How it ended.
     pub outcome: Outcome,
-    /// The last step that it reported.
-    pub steps: u32,
-    /// The lines that it traced: at most [`Finished::MAX_TRACE_LINES`], then one marker.
-    pub trace: Vec<String>,
-    /// From spawn to end.
-    pub elapsed: Duration,
-    /// The ended children whose outcomes nobody had claimed, in order of completion.
-    pub unclaimed: Vec<Unclaimed>,
-    /// Messages that were sent to it and that it had not received.
-    pub unread: usize,
-    /// What it wrote, if it wrote anything.
-    pub log: Option<OutputLog>,
+    /// Nanoseconds from spawn to end.
+    pub(crate) elapsed: u64,
+    pub(crate) left: Option<Box<Left>>,
+}
+
+/// What few tasks leave beside an outcome.
+#[derive(Clone, Default)]
+pub(crate) struct Left {
+    pub(crate) steps: u32,
+    pub(crate) trace: Vec<String>,
+    pub(crate) unclaimed: Vec<Unclaimed>,
+    pub(crate) unread: usize,
+    pub(crate) log: Option<OutputLog>,
     pub(crate) view: Option<Arc<dyn View>>,
-    /// What counts against the limit of undelivered bytes.
+    /// What counts against the limit of undelivered bytes beyond [`Outcome::seen_weight`].
     pub(crate) weight: u64,
 }
+
+// With the two counts of its `Arc` it is as large as what glibc frees and finds again at once.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Finished>() <= 112, "an outcome has outgrown the fast bins of glibc");
 
 impl Finished {
     /// Most trace lines that are kept; one marker follows when there were more.
     pub const MAX_TRACE_LINES: usize = 256;
 
     pub(crate) fn new(id: TaskId, outcome: Outcome) -> Self {
-        Self {
-            id,
-            text: Text::default(),
-            weight: outcome.weight(),
-            outcome,
-            steps: 0,
-            trace: Vec::new(),
-            elapsed: Duration::ZERO,
-            unclaimed: Vec::new(),
-            unread: 0,
-            log: None,
-            view: None,
-        }
+        let weight = outcome.weight() - outcome.seen_weight();
+        let left = (weight > 0).then(|| Box::new(Left { weight, ..Left::default() }));
+        Self { id, text: Text::default(), outcome, elapsed: 0, left }
     }
 
     pub(crate) fn dropped(id: TaskId, reason: Reason) -> Self {
         Self::new(id, Outcome::dropped(reason))
+    }
+
+    pub(crate) fn left_mut(&mut self) -> &mut Left {
+        self.left.get_or_insert_default()
+    }
+
+    /// What counts against the limit of undelivered bytes.
+    pub(crate) fn weight(&self) -> u64 {
+        self.outcome.seen_weight() + self.left.as_ref().map_or(0, |left| left.weight)
+    }
+
+    /// Returns the last step that it reported; 0 if it reported none.
+    pub fn steps(&self) -> u32 {
+        self.left.as_ref().map_or(0, |left| left.steps)
+    }
+
+    /// Returns the lines that it traced: at most [`Finished::MAX_TRACE_LINES`], then one marker.
+    pub fn trace(&self) -> &[String] {
+        self.left.as_ref().map_or(&[], |left| &left.trace)
+    }
+
+    /// Returns the time from spawn to end.
+    pub fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.elapsed)
+    }
+
+    /// Returns the ended children whose outcomes nobody had claimed, in order of completion.
+    pub fn unclaimed(&self) -> &[Unclaimed] {
+        self.left.as_ref().map_or(&[], |left| &left.unclaimed)
+    }
+
+    /// Counts the messages that were sent to it and that it had not received.
+    pub fn unread(&self) -> usize {
+        self.left.as_ref().map_or(0, |left| left.unread)
+    }
+
+    /// Returns what it wrote, if it wrote anything.
+    pub fn log(&self) -> Option<&OutputLog> {
+        self.left.as_ref()?.log.as_ref()
+    }
+
+    pub(crate) fn view(&self) -> Option<&Arc<dyn View>> {
+        self.left.as_ref()?.view.as_ref()
     }
 
     /// Returns the short name that the task was given.
@@ -219,7 +266,7 @@ impl fmt::Debug for Finished {
             .field("id", &self.id)
             .field("label", &self.label())
             .field("outcome", &self.outcome)
-            .field("steps", &self.steps)
+            .field("steps", &self.steps())
             .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,12 @@
 //! What a completed task hands back.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 /// The result of a task that ended well, and the partial result of one that did not.
+///
+/// Most tasks leave a text and nothing else, so everything else lies out of the way, and costs
+/// nothing until it is set.
 ///
 /// # Examples
 ///
@@ -12,71 +15,201 @@ use serde_json::Value;
 ///
 /// let output = Output::text("found 42 tests").with_data(serde_json::json!({"tests": 42}));
 /// assert_eq!(output.text, "found 42 tests");
+/// assert_eq!(output.data(), Some(&serde_json::json!({"tests": 42})));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "Whole")]
 #[non_exhaustive]
 pub struct Output {
     /// The result in words.
     pub text: String,
-    /// The result as data, if there is any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<Value>,
-    /// Files and other things that were made.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub artifacts: Vec<Artifact>,
-    /// What it cost, this task and its children together.
-    pub usage: Usage,
-    /// What the model thought, when it says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub thoughts: Option<String>,
-    /// The name of the model that answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// How a child process exited.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exit: Option<Exit>,
+    /// Made when the first of it is set.
+    more: Option<Box<More>>,
 }
+
+/// What few tasks leave beside a text.
+#[derive(Clone, Debug, PartialEq)]
+struct More {
+    data: Option<Value>,
+    artifacts: Vec<Artifact>,
+    usage: Usage,
+    thoughts: Option<String>,
+    model: Option<String>,
+    exit: Option<Exit>,
+}
+
+static NOTHING: More = More::NOTHING;
 
 impl Output {
     /// Makes an output of text alone.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into(), ..Self::default() }
+        Self { text: text.into(), more: None }
     }
 
     /// Makes an output of nothing but how a process exited; its text stays in the output log.
     pub fn exited(exit: Exit) -> Self {
-        Self { exit: Some(exit), ..Self::default() }
+        let mut output = Self::default();
+        output.more_mut().exit = Some(exit);
+        output
     }
 
-    /// The bytes that its texts and data take, roughly.
-    pub(crate) fn weight(&self) -> u64 {
-        let artifacts = self.artifacts.iter().map(|artifact| {
-            artifact.name.len() + artifact.uri.len() + artifact.mime.as_ref().map_or(0, String::len)
-        });
-        let texts = self.text.len()
-            + self.thoughts.as_ref().map_or(0, String::len)
-            + self.model.as_ref().map_or(0, String::len);
-        let data = self.data.as_ref().map_or(0, weight_of);
-        (texts + artifacts.sum::<usize>() + data) as u64
+    /// Returns the result as data, if there is any.
+    pub fn data(&self) -> Option<&Value> {
+        self.more().data.as_ref()
+    }
+
+    /// Returns the files and other things that were made.
+    pub fn artifacts(&self) -> &[Artifact] {
+        &self.more().artifacts
+    }
+
+    /// Returns what it cost, this task and its children together.
+    pub fn usage(&self) -> Usage {
+        self.more().usage
+    }
+
+    /// Returns what it cost, to be added to.
+    pub fn usage_mut(&mut self) -> &mut Usage {
+        &mut self.more_mut().usage
+    }
+
+    /// Returns what the model thought, when it says.
+    pub fn thoughts(&self) -> Option<&str> {
+        self.more().thoughts.as_deref()
+    }
+
+    /// Sets what the model thought, in place of what it thought before.
+    pub fn set_thoughts(&mut self, thoughts: impl Into<String>) {
+        self.more_mut().thoughts = Some(thoughts.into());
+    }
+
+    /// Returns the name of the model that answered.
+    pub fn model(&self) -> Option<&str> {
+        self.more().model.as_deref()
+    }
+
+    /// Returns how a child process exited.
+    pub fn exit(&self) -> Option<Exit> {
+        self.more().exit
     }
 
     /// Adds data.
     pub fn with_data(mut self, data: Value) -> Self {
-        self.data = Some(data);
+        self.more_mut().data = Some(data);
+        self
+    }
+
+    /// Adds a thing that was made.
+    pub fn with_artifact(mut self, artifact: Artifact) -> Self {
+        self.more_mut().artifacts.push(artifact);
         self
     }
 
     /// Sets the usage.
     pub fn with_usage(mut self, usage: Usage) -> Self {
-        self.usage = usage;
+        self.more_mut().usage = usage;
         self
     }
 
     /// Names the model that answered.
     pub fn with_model(mut self, model: impl Into<String>) -> Self {
-        self.model = Some(model.into());
+        self.more_mut().model = Some(model.into());
         self
+    }
+
+    fn more(&self) -> &More {
+        self.more.as_deref().unwrap_or(&NOTHING)
+    }
+
+    fn more_mut(&mut self) -> &mut More {
+        self.more.get_or_insert_with(|| Box::new(More::NOTHING))
+    }
+
+    /// The bytes that its texts and data take, roughly.
+    pub(crate) fn weight(&self) -> u64 {
+        self.text.len() as u64 + self.more.as_ref().map_or(0, |more| more.weight())
+    }
+}
+
+impl More {
+    const NOTHING: Self = Self {
+        data: None,
+        artifacts: Vec::new(),
+        usage: Usage::NOTHING,
+        thoughts: None,
+        model: None,
+        exit: None,
+    };
+
+    fn weight(&self) -> u64 {
+        let artifacts = self.artifacts.iter().map(|artifact| {
+            artifact.name.len() + artifact.uri.len() + artifact.mime.as_ref().map_or(0, String::len)
+        });
+        let texts = self.thoughts.as_ref().map_or(0, String::len)
+            + self.model.as_ref().map_or(0, String::len);
+        let data = self.data.as_ref().map_or(0, weight_of);
+        (texts + artifacts.sum::<usize>() + data) as u64
+    }
+}
+
+impl PartialEq for Output {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text && self.more() == other.more()
+    }
+}
+
+/// An output as it is written.
+#[derive(Serialize)]
+#[serde(rename = "Output")]
+struct Shown<'a> {
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+    #[serde(skip_serializing_if = "<[Artifact]>::is_empty")]
+    artifacts: &'a [Artifact],
+    usage: Usage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thoughts: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit: Option<Exit>,
+}
+
+impl Serialize for Output {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let shown = Shown {
+            text: &self.text,
+            data: self.data(),
+            artifacts: self.artifacts(),
+            usage: self.usage(),
+            thoughts: self.thoughts(),
+            model: self.model(),
+            exit: self.exit(),
+        };
+        shown.serialize(serializer)
+    }
+}
+
+/// An output as it is read.
+#[derive(Default, Deserialize)]
+#[serde(default, rename = "Output")]
+struct Whole {
+    text: String,
+    data: Option<Value>,
+    artifacts: Vec<Artifact>,
+    usage: Usage,
+    thoughts: Option<String>,
+    model: Option<String>,
+    exit: Option<Exit>,
+}
+
+impl From<Whole> for Output {
+    fn from(whole: Whole) -> Self {
+        let Whole { text, data, artifacts, usage, thoughts, model, exit } = whole;
+        let more = More { data, artifacts, usage, thoughts, model, exit };
+        let more = (more != More::NOTHING).then(|| Box::new(more));
+        Self { text, more }
     }
 }
 
@@ -118,6 +251,14 @@ pub struct Usage {
 }
 
 impl Usage {
+    const NOTHING: Self = Self {
+        input_tokens: 0,
+        output_tokens: 0,
+        cached_tokens: 0,
+        requests: 0,
+        tool_calls: 0,
+    };
+
     /// Adds what something else cost.
     ///
     /// # Examples

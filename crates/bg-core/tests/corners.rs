@@ -158,7 +158,7 @@ fn an_unclaimed_foreground_child_is_listed_and_released_with_its_owner() {
     let (_, call) = scope.register(Task::new("call", "").foreground()).unwrap();
     call.complete(Ok(Output::default()));
     completer.complete(Ok(Output::default()));
-    assert_eq!(root.claim(owner).unwrap().ack().unclaimed.len(), 1);
+    assert_eq!(root.claim(owner).unwrap().ack().unclaimed().len(), 1);
     assert_eq!(registry.admin().stats().undelivered, 0);
 }
 

@@ -74,7 +74,7 @@ fn an_id_with_the_highest_number_is_as_good_as_any() {
     assert!(poll(&mut wait).is_pending());
     completer.complete(Ok(Output::default()));
     assert!(poll(&mut wait).is_ready());
-    assert_eq!(root.claim(id).unwrap().ack().steps, u32::MAX);
+    assert_eq!(root.claim(id).unwrap().ack().steps(), u32::MAX);
     assert!(matches!(
         root.inspect(1.to_string().parse::<bg_core::TaskRef>().unwrap()),
         Err(TaskError::NotFound(_))

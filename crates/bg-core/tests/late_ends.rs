@@ -36,7 +36,7 @@ async fn an_end_that_comes_second_changes_nothing() {
     completer.context().trace("too late");
     completer.complete(Ok(Output::text("too late")));
     let claim = root.claim(id).unwrap();
-    assert_eq!((claim.steps, claim.trace.len()), (0, 0));
+    assert_eq!((claim.steps(), claim.trace().len()), (0, 0));
     assert_eq!(claim.ack().outcome.reason().as_deref(), Some("stop"));
     assert_eq!(root.inspect(id).unwrap().status, Status::Cancelled);
 }
@@ -59,8 +59,8 @@ async fn a_step_after_the_end_does_not_overwrite_it() {
     context.log().write(Stream::Stdout, b"too late");
     assert!(context.token().is_cancelled());
     let finished = root.claim(id).unwrap().ack();
-    assert_eq!((finished.status(), finished.steps), (Status::Completed, 1));
-    assert!(finished.trace.is_empty() && finished.log.is_none());
+    assert_eq!((finished.status(), finished.steps()), (Status::Completed, 1));
+    assert!(finished.trace().is_empty() && finished.log().is_none());
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn a_trace_keeps_its_first_lines_and_counts_the_others() {
     assert_eq!(root.inspect(id).unwrap().last_trace.as_deref(), Some("line 255"));
     completer.complete(Ok(Output::default()));
     let finished = root.claim(id).unwrap().ack();
-    assert_eq!(finished.trace.len(), 257);
-    assert_eq!(finished.trace[256], "... (44 more trace lines)");
+    assert_eq!(finished.trace().len(), 257);
+    assert_eq!(finished.trace()[256], "... (44 more trace lines)");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn the_log_of_an_ended_task_is_complete() {
     completer.complete(Ok(Output::default()));
     log.write(Stream::Stderr, b"too late");
     let finished = root.claim(id).unwrap().ack();
-    let chunk = finished.log.as_ref().unwrap().read(0, 100, None);
+    let chunk = finished.log().unwrap().read(0, 100, None);
     assert_eq!((&chunk.bytes[..], chunk.eof), (&b"in time"[..], true));
     assert_eq!(root.inspect(id).unwrap().output_bytes, 7);
 }

@@ -227,7 +227,7 @@ fn a_child_is_delivered_or_listed_when_its_owner_ends() {
         let taken = below.claim(id).map(|claim| claim.ack().status());
         ending.join().unwrap();
         completing.join().unwrap();
-        let listed = root.claim(owner_id).unwrap().ack().unclaimed.clone();
+        let listed = root.claim(owner_id).unwrap().ack().unclaimed().to_vec();
         match (below.outcome(id).unwrap().status(), listed.as_slice()) {
             (Status::Completed, [listed]) => assert!(taken.is_err() && listed.id == id),
             // Claimed, or it ended after its owner, before the stop had reached it.

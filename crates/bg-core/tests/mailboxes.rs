@@ -153,13 +153,13 @@ fn what_was_not_received_by_the_end_is_counted_and_can_still_be_read() {
     }
     assert_eq!(mailbox.try_recv(), Some(text("one")));
     complete(completer);
-    assert_eq!(root.outcome(id).unwrap().unread, 2);
+    assert_eq!(root.outcome(id).unwrap().unread(), 2);
     assert_eq!(poll(&mut mailbox.recv()), Poll::Ready(Some(text("two"))));
     assert_eq!(emptied(&mailbox), [text("three")]);
     for mailbox in [mailbox, context.mailbox(), context.mailbox_with(caps(1, 1))] {
         assert_eq!(poll(&mut mailbox.recv()), Poll::Ready(None));
     }
-    assert_eq!(root.claim(id).unwrap().ack().unread, 2);
+    assert_eq!(root.claim(id).unwrap().ack().unread(), 2);
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn what_was_unread_at_the_end_is_exact_in_a_race_with_the_senders() {
                 complete(completer);
             });
             let kept = kept.into_inner();
-            assert_eq!(root.outcome(id).unwrap().unread, kept);
+            assert_eq!(root.outcome(id).unwrap().unread(), kept);
             assert_eq!(emptied(&mailbox).len(), kept, "after the end nothing is added");
         }
     });
@@ -338,7 +338,7 @@ fn what_a_stopped_task_had_received_and_what_it_had_not_make_up_what_was_sent() 
                     }
                 }
                 let ended = root.wait([id]).await.unwrap().ended;
-                assert_eq!(received.load(Ordering::SeqCst) + ended[0].unread, sent);
+                assert_eq!(received.load(Ordering::SeqCst) + ended[0].unread(), sent);
             }
         });
     });

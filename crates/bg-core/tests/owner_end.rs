@@ -44,7 +44,7 @@ fn what_nobody_claimed_is_listed_in_order_of_completion() {
 
     completer.complete(Ok(Output::text("done")));
     let finished = root.claim(owner).unwrap().ack();
-    let unclaimed: Vec<_> = finished.unclaimed.iter().map(|u| (u.id, u.status)).collect();
+    let unclaimed: Vec<_> = finished.unclaimed().iter().map(|u| (u.id, u.status)).collect();
     assert_eq!(
         unclaimed,
         [(given_back, Status::Completed), (second, Status::Cancelled), (first, Status::Completed)]
@@ -106,7 +106,7 @@ async fn a_child_that_runs_is_stopped_and_its_late_outcome_released() {
         Ok(Output::default())
     };
     let owner = root.spawn(Task::new("owner", ""), body).unwrap();
-    assert!(root.wait([owner]).await.unwrap().ended[0].unclaimed.is_empty());
+    assert!(root.wait([owner]).await.unwrap().ended[0].unclaimed().is_empty());
     let (scope, deaf, polite) = take.recv().unwrap();
     scope.wait([deaf, polite]).await.unwrap();
     let Outcome::Cancelled(cancellation) = &scope.outcome(deaf).unwrap().outcome else {
@@ -179,6 +179,6 @@ async fn an_owner_reads_its_children_until_it_ends() {
     let owner = root.spawn(Task::new("owner", ""), body).unwrap();
     let waited = root.wait([owner]).timeout(Duration::from_secs(1)).await.unwrap();
     assert_eq!(waited.ended[0].status(), Status::Completed);
-    assert!(waited.ended[0].unclaimed.is_empty());
+    assert!(waited.ended[0].unclaimed().is_empty());
     assert!(root.history().is_empty(), "what belongs to a child's scope is not the root's");
 }

@@ -62,7 +62,8 @@ fn a_trace_line_is_cut_at_two_thousand_bytes() {
     completer.context().trace("x".repeat(2_000));
     completer.context().trace("y".repeat(2_007));
     completer.complete(Ok(Output::default()));
-    let trace = &root.outcome(id).unwrap().trace;
+    let outcome = root.outcome(id).unwrap();
+    let trace = outcome.trace();
     assert_eq!(trace[0], "x".repeat(2_000));
     assert_eq!(trace[1], format!("{}... (+7 more bytes)", "y".repeat(2_000)));
 }
@@ -97,7 +98,7 @@ fn every_status_survives_being_written_and_read() {
         let written = serde_json::to_string(&status).unwrap();
         assert_eq!(serde_json::from_str::<Status>(&written).unwrap(), status, "{written}");
     }
-    let report = Outcome::Panicked(PanicReport::of(Box::new("out of cheese")));
+    let report = Outcome::Panicked(Box::new(PanicReport::of(Box::new("out of cheese"))));
     let written = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<Outcome>(&written).unwrap(), report, "{written}");
 }

@@ -237,7 +237,7 @@ fn nothing_that_is_reported_after_the_end_is_seen() {
     context.step(8);
     check_end(&mut watch, Status::Completed);
     assert_eq!(root.inspect(id).unwrap().status, Status::Completed);
-    assert_eq!(root.outcome(id).unwrap().steps, 0);
+    assert_eq!(root.outcome(id).unwrap().steps(), 0);
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn detached(cx: &ToolContext, task_id: TaskId) -> Result<ToolOutput, ToolError> 
 
 fn ended(finished: &Finished) -> Ended {
     const MAX_REASON_BYTES: usize = 500;
-    let exit = finished.outcome.output().and_then(|output| output.exit);
+    let exit = finished.outcome.output().and_then(|output| output.exit());
     let status = status_word(finished.id.kind(), finished.status());
     let Exit { code, signal } = exit.unwrap_or(Exit { code: None, signal: None });
     Ended {
@@ -142,7 +142,7 @@ fn ended(finished: &Finished) -> Ended {
         status,
         exit_code: code,
         signal,
-        output: finished.log.as_ref().map(LogView::of).unwrap_or_default(),
+        output: finished.log().map(LogView::of).unwrap_or_default(),
         reason: finished.outcome.reason().map(|reason| text::cut(reason, MAX_REASON_BYTES)),
     }
 }

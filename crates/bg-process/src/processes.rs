@@ -36,7 +36,7 @@ use crate::supervise::{KILL_PATIENCE, supervise};
 /// let root = registry.root_scope();
 /// let id = Processes::new(&root).spawn(ProcessSpec::shell("echo hello; exit 3"))?;
 /// let done = root.inbox().next().await.ok_or("closed")?.ack();
-/// assert_eq!(done.outcome.output().and_then(|output| output.exit?.code), Some(3));
+/// assert_eq!(done.outcome.output().and_then(|output| output.exit()?.code), Some(3));
 /// let log = root.log(id)?.ok_or("no log")?;
 /// assert_eq!(log.read(0, 100, None).bytes, b"hello\n");
 /// # Ok(())

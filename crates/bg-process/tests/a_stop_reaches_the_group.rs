@@ -30,7 +30,7 @@ async fn a_process_can_heed_sigterm() {
     assert!(output(&done).contains("tidied"));
     let receipt =
         json!({"signals": ["SIGTERM"], "exit_code": 7, "signal": null, "containment": "group"});
-    assert_eq!(done.outcome.output().unwrap().data, Some(json!({"receipt": receipt})));
+    assert_eq!(done.outcome.output().unwrap().data(), Some(&json!({"receipt": receipt})));
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_process_that_had_exited_keeps_its_exit_code_when_it_is_cancelled() {
             Outcome::Cancelled(_) => {
                 assert_ne!(outcome, CancelOutcome::AlreadyEnded(Status::Completed));
             }
-            other => assert_eq!(other.output().unwrap().exit.unwrap().code, Some(3), "{other:?}"),
+            other => assert_eq!(other.output().unwrap().exit().unwrap().code, Some(3), "{other:?}"),
         }
     }
 }

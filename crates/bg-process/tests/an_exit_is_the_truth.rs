@@ -32,7 +32,7 @@ async fn a_signal_of_somebody_else_is_told_with_its_number() {
 #[tokio::test]
 async fn both_streams_are_kept_apart_in_one_log() {
     let done = host().run(ProcessSpec::shell("echo out; echo err >&2")).await;
-    let log = done.log.as_ref().unwrap();
+    let log = done.log().unwrap();
     assert_eq!(log.read(0, 100, Some(Stream::Stdout)).bytes, b"out\n");
     assert_eq!(log.read(0, 100, Some(Stream::Stderr)).bytes, b"err\n");
     assert_eq!(log.total(), 8);
@@ -77,7 +77,7 @@ async fn an_exit_does_not_wait_for_whoever_holds_the_pipe() {
     let done = host.run(spec).await;
     assert_eq!(exit(&done).code, Some(4));
     assert!(before.elapsed() < Duration::from_secs(4), "took {:?}", before.elapsed());
-    assert!(done.trace.iter().any(|line| line.contains("output incomplete")), "{:?}", done.trace);
+    assert!(done.trace().iter().any(|line| line.contains("output incomplete")), "{:?}", done.trace());
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ async fn a_process_that_prints_100_mb_costs_the_cap_and_no_more() {
     let done = host.run(ProcessSpec::shell(format!("head -c {WRITTEN} /dev/zero"))).await;
     let grown = peak_kib().unwrap() - before;
     assert!(exit(&done).success());
-    let log = done.log.as_ref().unwrap();
+    let log = done.log().unwrap();
     let cap = 1 << 20;
     assert_eq!(log.total(), WRITTEN);
     assert_eq!(log.omitted(), WRITTEN - cap);

@@ -130,20 +130,21 @@ impl Run {
 
     /// Keeps what the turn cost and said. A turn without text does not hide an earlier one.
     fn book(&mut self, reply: &ModelReply) {
-        self.output.usage.add(&reply.usage);
+        self.output.usage_mut().add(&reply.usage);
         let text = reply.text();
         if !text.trim().is_empty() {
             self.output.text = text;
         }
         if let Some(thoughts) = reply.thoughts() {
-            self.output.thoughts = Some(thoughts);
+            self.output.set_thoughts(thoughts);
         }
     }
 
     /// Runs the calls of a turn. The turn enters the history with their results or not at all.
     async fn exchange(&mut self, turn: Vec<Part>, calls: Vec<ToolCall>) -> Result<(), RunError> {
         let asked = calls.len().try_into().unwrap_or(u64::MAX);
-        self.output.usage.tool_calls = self.output.usage.tool_calls.saturating_add(asked);
+        let usage = self.output.usage_mut();
+        usage.tool_calls = usage.tool_calls.saturating_add(asked);
         let cx = ToolContext::new(self.cx.scope()).with_token(self.token.clone());
         let called = call_all(&self.tools, &cx, &self.cx, &calls);
         let (answers, claims) = self.unless_stopped(called).await?;
@@ -170,7 +171,7 @@ impl Run {
         for claim in claims {
             let finished = claim.ack();
             if let Some(output) = finished.outcome.output() {
-                self.output.usage.add(&output.usage);
+                self.output.usage_mut().add(&output.usage());
             }
         }
     }

@@ -67,7 +67,7 @@ async fn ends_well(kinds: Vec<Kind>, stop_ms: Option<u64>) -> Result<(), TestCas
     // A conversation that no provider takes panics in the recorder.
     prop_assert_ne!(finished.status(), Status::Panicked, "{:?}", finished.outcome);
     if stop_ms.is_none() {
-        prop_assert!(finished.unclaimed.is_empty() || finished.status() != Status::Completed);
+        prop_assert!(finished.unclaimed().is_empty() || finished.status() != Status::Completed);
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ async fn a_final_answer_waits_for_background_work_and_gets_what_has_ended_in_one
     ]);
     let finished = run(&registry.root_scope(), model.clone(), toolbox([start()])).await;
     assert_eq!(completed(&finished).text, "all are there");
-    assert!(finished.unclaimed.is_empty());
+    assert!(finished.unclaimed().is_empty());
     let requests = model.requests();
     assert_eq!(requests.len(), 4);
     let burst = texts(&requests[2]);
@@ -67,7 +67,7 @@ async fn past_the_step_cap_background_work_is_still_told() {
     let agents = agents_with_cap(model.clone(), toolbox([start()]), 1);
     let finished = agents.run(&root, AGENT, "go").await.unwrap();
     assert_eq!(completed(&finished).text, "with it");
-    let marks = finished.trace.iter().filter(|line| *line == "step cap of 1 reached");
+    let marks = finished.trace().iter().filter(|line| *line == "step cap of 1 reached");
     assert_eq!(marks.count(), 1);
     let requests = model.requests();
     assert!(requests[1..].iter().all(|request| request.tools.is_empty()));
@@ -112,7 +112,7 @@ async fn an_outcome_is_not_acknowledged_before_the_history_has_it() {
     root.cancel(id, "enough").unwrap();
     let finished = end_of(&root, id).await;
     assert!(matches!(finished.outcome, Outcome::Cancelled(_)));
-    let [unclaimed] = &finished.unclaimed[..] else { panic!("{:?}", finished.unclaimed) };
+    let [unclaimed] = finished.unclaimed() else { panic!("{:?}", finished.unclaimed()) };
     assert_eq!((unclaimed.id.number(), unclaimed.status), (2, Status::Completed));
 }
 
@@ -127,7 +127,7 @@ async fn an_outcome_that_a_tool_delivered_is_not_told_again() {
     ]);
     let finished = run(&registry.root_scope(), model.clone(), toolbox([start(), wait])).await;
     assert_eq!(completed(&finished).text, "done");
-    assert!(finished.unclaimed.is_empty());
+    assert!(finished.unclaimed().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,7 +153,7 @@ async fn what_children_cost_is_added_once_however_it_is_delivered() {
         Turn::say("done"),
     ]);
     let finished = run(&registry.root_scope(), model, toolbox([spend, wait])).await;
-    let usage = completed(&finished).usage;
+    let usage = completed(&finished).usage();
     assert_eq!(usage.input_tokens, 1000 + 200 + 4 * 10);
     assert_eq!((usage.requests, usage.tool_calls), (4, 4));
 }
@@ -177,7 +177,7 @@ async fn on_several_threads_no_outcome_is_missed() {
         let calls = Turn::calls(std::iter::repeat_n(("Quick", args.as_str()), 3));
         let model = turns(std::iter::once(calls).chain(answers));
         let finished = run(&root, model.clone(), toolbox([quick.clone()])).await;
-        assert!(finished.unclaimed.is_empty(), "{finished:?}");
+        assert!(finished.unclaimed().is_empty(), "{finished:?}");
         let told: String = model.requests().iter().flat_map(texts).collect();
         assert_eq!(told.matches("completed]").count(), 3, "{told}");
     }

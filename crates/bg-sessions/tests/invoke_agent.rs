@@ -181,7 +181,7 @@ async fn only_an_agent_whose_spec_lists_the_tool_has_it() {
     let answer = r#"{"task_id":"agent:2","status":"completed","output":"alone"}"#;
     assert_eq!(completed(&finished).text, answer);
     // 2 requests of its own, 2 of its child; the script counts no tokens.
-    let usage = completed(&finished).usage;
+    let usage = completed(&finished).usage();
     assert_eq!((usage.requests, usage.input_tokens, usage.tool_calls), (4, 20, 2));
     let names = |tools: &[bg_tools::ToolDefinition]| {
         tools.iter().map(|tool| tool.name.clone()).collect::<Vec<_>>()
@@ -206,7 +206,7 @@ async fn an_agent_can_invoke_itself_if_it_lists_the_tool() {
     let agents = boss_and_digger(boss, turns([]));
     let finished = agents.run(&root, "boss", "go").await.unwrap();
     assert_eq!(completed(&finished).text, "outer");
-    assert_eq!(completed(&finished).usage.requests, 5);
+    assert_eq!(completed(&finished).usage().requests, 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,7 +221,7 @@ async fn a_background_agent_of_an_agent_is_told_before_the_run_ends() {
     assert_eq!(completed(&finished).text, "dug");
     let told = texts(&boss.requests()[2]).concat();
     assert_eq!(told, "[background task agent:2 \"digger\": completed]\n~~~~\ngold\n~~~~\n");
-    assert_eq!(completed(&finished).usage.requests, 4);
+    assert_eq!(completed(&finished).usage().requests, 4);
 }
 
 #[tokio::test(start_paused = true)]
@@ -242,7 +242,7 @@ async fn two_calls_that_wait_for_one_agent_both_have_its_output() {
     assert!(results.iter().all(|result| result.output.contains("gold")), "{results:?}");
     let second = results.iter().filter(|result| result.output.contains("already_delivered"));
     assert_eq!(second.count(), 1);
-    assert_eq!(completed(&finished).usage.requests, 3);
+    assert_eq!(completed(&finished).usage().requests, 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,10 +30,10 @@ async fn three_failures_are_waited_out_with_a_growing_pause() {
     let finished = run(&registry.root_scope(), model.clone(), toolbox([echo()])).await;
     assert_eq!(completed(&finished).text, "there");
     assert_eq!(begin.elapsed().as_millis(), 500 + 1000 + 2000);
-    assert_eq!(finished.steps, 2, "an attempt is not a step");
+    assert_eq!(finished.steps(), 2, "an attempt is not a step");
     let requests = model.requests();
     assert!(requests[1..].iter().all(|request| request.messages.len() == 3), "inputs are kept");
-    assert_eq!(finished.trace[1], "asking the model again in 500 ms: busy");
+    assert_eq!(finished.trace()[1], "asking the model again in 500 ms: busy");
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,7 +54,7 @@ async fn a_model_that_stays_busy_is_a_failure_with_its_causes() {
     let Outcome::Failed(failure) = &finished.outcome else { panic!("{:?}", finished.outcome) };
     assert_eq!(failure.to_string(), "the model failed 4 times: busy: HTTP 429");
     let partial = failure.partial.as_ref().unwrap();
-    assert_eq!((partial.usage.input_tokens, partial.usage.tool_calls), (10, 1));
+    assert_eq!((partial.usage().input_tokens, partial.usage().tool_calls), (10, 1));
     assert_eq!(model.requests().len(), 5);
 }
 

@@ -26,11 +26,11 @@ async fn a_script_drives_a_run_with_real_tools() {
     let finished = run(&root, model.clone(), toolbox([echo()])).await;
     let output = completed(&finished);
     assert_eq!(output.text, "one {{2}}, two\nand three");
-    assert_eq!((output.usage.requests, output.usage.tool_calls), (3, 3));
-    assert_eq!(output.model.as_deref(), Some("script"));
-    assert_eq!((finished.steps, finished.label(), finished.prompt()), (3, AGENT, "go"));
+    assert_eq!((output.usage().requests, output.usage().tool_calls), (3, 3));
+    assert_eq!(output.model(), Some("script"));
+    assert_eq!((finished.steps(), finished.label(), finished.prompt()), (3, AGENT, "go"));
     let trace = ["one {{2}}", "two", "three"].map(|text| format!("Echo {{\"text\": \"{text}\"}}"));
-    assert_eq!(finished.trace, trace);
+    assert_eq!(finished.trace(), trace);
     assert!(model.requests().iter().all(|request| &*request.instructions == "Work."));
 }
 
@@ -99,7 +99,7 @@ async fn at_most_eight_calls_of_a_turn_run_at_the_same_time() {
     let model = turns([Turn::calls(calls), Turn::say("done")]);
     let begin = tokio::time::Instant::now();
     let finished = run(&registry.root_scope(), model, toolbox([count])).await;
-    assert_eq!(completed(&finished).usage.tool_calls, 21);
+    assert_eq!(completed(&finished).usage().tool_calls, 21);
     assert_eq!(seen.load(Ordering::Relaxed), 8);
     assert!(begin.elapsed().as_millis() < 1010, "{:?}", begin.elapsed());
 }
@@ -134,7 +134,7 @@ async fn a_call_that_goes_wrong_is_a_result_and_not_an_end() {
         assert!(result.output.contains(text), "{result:?}");
         assert_eq!(result.success, text == "fine", "{result:?}");
     }
-    assert!(finished.trace.contains(&"Break failed: Break broke: broken".to_owned()));
+    assert!(finished.trace().contains(&"Break failed: Break broke: broken".to_owned()));
     assert_eq!(completed(&finished).text, "done");
 }
 
@@ -144,7 +144,7 @@ async fn a_trace_line_is_short_and_one_line() {
     let args = format!("{{\"text\":\n\"{}\"}}", "x".repeat(500));
     let model = turns([Turn::call("Echo", &args), Turn::say("done")]);
     let finished = run(&registry.root_scope(), model, toolbox([echo()])).await;
-    let line = &finished.trace[0];
+    let line = &finished.trace()[0];
     assert!(line.starts_with("Echo {\"text\": \"xxx"), "{line}");
     assert!(line.ends_with("more bytes)") && line.len() < 110, "{line}");
 }
@@ -158,8 +158,8 @@ async fn past_the_step_cap_one_last_step_without_tools_answers() {
     let agents = agents_with_cap(model.clone(), toolbox([echo()]), 2);
     let finished = agents.run(&root, AGENT, "go").await.unwrap();
     assert_eq!(completed(&finished).text, "1 2 (no result)");
-    assert_eq!(finished.steps, 3);
-    assert_eq!(finished.trace.last().unwrap(), "step cap of 2 reached");
+    assert_eq!(finished.steps(), 3);
+    assert_eq!(finished.trace().last().unwrap(), "step cap of 2 reached");
     let with_tools: Vec<bool> =
         model.requests().iter().map(|request| !request.tools.is_empty()).collect();
     assert_eq!(with_tools, [true, true, false]);
@@ -173,8 +173,8 @@ async fn thirty_steps_are_the_cap_of_a_spec_without_one() {
     let finished = run(&registry.root_scope(), model.clone(), toolbox([echo()])).await;
     // This model goes on calling: its calls are left out, and there is no text.
     assert_eq!(completed(&finished).text, "");
-    assert_eq!((finished.steps, model.requests().len()), (31, 31));
-    assert_eq!(finished.trace.last().unwrap(), "step cap of 30 reached");
+    assert_eq!((finished.steps(), model.requests().len()), (31, 31));
+    assert_eq!(finished.trace().last().unwrap(), "step cap of 30 reached");
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn a_silent_last_turn_does_not_hide_an_earlier_text() {
     let model = turns([Turn::Reply(speaking), Turn::Reply(ModelReply::default())]);
     let finished = run(&registry.root_scope(), model, toolbox([echo()])).await;
     let output = completed(&finished);
-    assert_eq!((&*output.text, output.thoughts.as_deref()), ("I look", Some("hm")));
+    assert_eq!((&*output.text, output.thoughts()), ("I look", Some("hm")));
 }
 
 #[tokio::test]

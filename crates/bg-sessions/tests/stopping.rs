@@ -44,7 +44,7 @@ async fn check_stop(turn: Turn, tools: Toolbox) {
     assert_eq!(error.message, "stopped");
     let partial = error.partial.as_ref().unwrap();
     assert_eq!(partial.text, "I begin");
-    assert!(partial.usage.input_tokens >= 7 && partial.usage.tool_calls >= 1, "{partial:?}");
+    assert!(partial.usage().input_tokens >= 7 && partial.usage().tool_calls >= 1, "{partial:?}");
 }
 
 #[tokio::test(start_paused = true)]

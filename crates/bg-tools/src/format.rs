@@ -40,7 +40,7 @@ pub fn format_outcome(finished: &Finished) -> String {
 }
 
 fn header(finished: &Finished) -> String {
-    let exit = finished.outcome.output().and_then(|output| output.exit);
+    let exit = finished.outcome.output().and_then(|output| output.exit());
     let status = match (status_word(finished.id.kind(), finished.status()), exit) {
         ("exited", Some(exit)) => exit.to_string(),
         (word, _) => word.to_owned(),
@@ -59,7 +59,7 @@ fn one_line(foreign: &str) -> String {
 fn body(finished: &Finished) -> String {
     let id = finished.id;
     if id.kind() == Kind::PROCESS {
-        let log = finished.log.as_ref().map(LogView::of).unwrap_or_default();
+        let log = finished.log().map(LogView::of).unwrap_or_default();
         return match log.omitted_bytes {
             0 => log.text,
             n => {

@@ -111,7 +111,7 @@ impl ExitView {
 
 /// Returns what a stop did to a process, if it was stopped.
 pub(crate) fn receipt(finished: &Finished) -> Option<&Value> {
-    finished.outcome.output()?.data.as_ref()?.get("receipt")
+    finished.outcome.output()?.data()?.get("receipt")
 }
 
 /// A task that has ended, as a wait answers.
@@ -130,8 +130,8 @@ impl Ended {
         let already_delivered = already_delivered.then_some(true);
         let task_id = finished.id;
         if task_id.kind() == Kind::PROCESS {
-            let output = finished.log.as_ref().map(LogView::of).unwrap_or_default();
-            let exit = finished.outcome.output().and_then(|output| output.exit);
+            let output = finished.log().map(LogView::of).unwrap_or_default();
+            let exit = finished.outcome.output().and_then(|output| output.exit());
             let exit = ExitView::of(exit);
             return Self::Process(EndedProcess {
                 task_id,
@@ -204,8 +204,8 @@ impl EndedAgent {
         let shown = text::prefix(whole, ANSWER_BYTES);
         let omitted = whole.len() - shown.len();
         let cursor = text_start(finished) + shown.len() as u64;
-        let events = Self::events(&finished.trace);
-        let earlier = finished.trace.len() - events.len();
+        let events = Self::events(finished.trace());
+        let earlier = finished.trace().len() - events.len();
         Self {
             task_id: finished.id,
             status,
@@ -317,5 +317,5 @@ impl LogView {
 /// Returns where the text of an outcome begins in what [`ReadTaskOutput`](crate::ReadTaskOutput)
 /// reads: behind the log.
 pub(crate) fn text_start(finished: &Finished) -> u64 {
-    finished.log.as_ref().map_or(0, OutputLog::total)
+    finished.log().map_or(0, OutputLog::total)
 }

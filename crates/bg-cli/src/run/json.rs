@@ -57,7 +57,7 @@ pub(crate) fn document(run: &Run) -> String {
         failed: run.failed(),
         not_started: &run.watched.not_started,
         interrupted: run.watched.interrupted,
-        steps: results.iter().map(|result| u64::from(result.finished.steps)).sum(),
+        steps: results.iter().map(|result| u64::from(result.finished.steps())).sum(),
         tool_calls: results.iter().map(TaskResult::tool_calls).sum(),
         elapsed_ms: run.elapsed.as_millis(),
     };
@@ -68,7 +68,7 @@ pub(crate) fn document(run: &Run) -> String {
 
 fn row(result: &TaskResult) -> Row<'_> {
     let finished = &result.finished;
-    let exit = finished.outcome.output().and_then(|output| output.exit);
+    let exit = finished.outcome.output().and_then(|output| output.exit());
     // One that could not be started has the fields too, empty.
     let none = Exit { code: None, signal: None };
     let exit = (finished.id.kind() == Kind::PROCESS).then(|| exit.unwrap_or(none));
@@ -77,9 +77,9 @@ fn row(result: &TaskResult) -> Row<'_> {
         label: finished.label(),
         kind: finished.id.kind().to_string(),
         status: status(finished),
-        steps: finished.steps,
+        steps: finished.steps(),
         tool_calls: result.tool_calls(),
-        elapsed_ms: finished.elapsed.as_millis(),
+        elapsed_ms: finished.elapsed().as_millis(),
         output: &result.output,
         output_bytes: result.bytes,
         omitted_bytes: result.omitted,
@@ -87,6 +87,6 @@ fn row(result: &TaskResult) -> Row<'_> {
         failed: result.failed(),
         reason: finished.outcome.reason(),
         exit,
-        trace: &finished.trace,
+        trace: finished.trace(),
     }
 }

@@ -36,8 +36,8 @@ fn result_row(result: &TaskResult) -> String {
     row([
         &finished.id.to_string(),
         &label,
-        &time(finished.elapsed),
-        &finished.steps.to_string(),
+        &time(finished.elapsed()),
+        &finished.steps().to_string(),
         &result.tool_calls().to_string(),
         &format!("{ending}; {bytes} bytes of output{rest}"),
     ])

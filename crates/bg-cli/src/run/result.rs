@@ -30,7 +30,7 @@ pub(crate) struct TaskResult {
 
 impl TaskResult {
     pub(crate) fn of(finished: &Arc<Finished>, dismissed: bool) -> Self {
-        let log = finished.log.as_ref().filter(|_| finished.id.kind() == Kind::PROCESS);
+        let log = finished.log().filter(|_| finished.id.kind() == Kind::PROCESS);
         let said = || finished.outcome.output().map(|output| output.text.clone());
         let output = log.map_or_else(|| said().unwrap_or_default(), whole);
         let omitted = log.map_or(0, OutputLog::omitted);
@@ -46,7 +46,7 @@ impl TaskResult {
     }
 
     pub(crate) fn tool_calls(&self) -> u64 {
-        self.finished.outcome.output().map_or(0, |output| output.usage.tool_calls)
+        self.finished.outcome.output().map_or(0, |output| output.usage().tool_calls)
     }
 
     /// What is printed when it arrives.
@@ -87,7 +87,7 @@ pub(crate) fn status(finished: &Finished) -> &'static str {
 
 /// How it ended, in words: `exited with code 3`, `errored: no such file: it was moved`.
 pub(crate) fn ending(finished: &Finished) -> String {
-    let exit = finished.outcome.output().and_then(|output| output.exit);
+    let exit = finished.outcome.output().and_then(|output| output.exit());
     let status = status(finished);
     let words = match (finished.outcome.reason(), exit) {
         (Some(reason), Some(exit)) => format!("{status} ({reason}; {exit})"),
@@ -101,7 +101,7 @@ pub(crate) fn ending(finished: &Finished) -> String {
 /// Who it was and how it ended, in one line.
 pub(crate) fn summary(finished: &Finished) -> String {
     let label = one_line(finished.label());
-    format!("{label}: {}, after {}", ending(finished), time(finished.elapsed))
+    format!("{label}: {}, after {}", ending(finished), time(finished.elapsed()))
 }
 
 /// Returns whether an output is more than is printed.

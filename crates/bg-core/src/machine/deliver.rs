@@ -343,7 +343,7 @@ impl Root {
         ended.delivery = Delivery::Acked;
         // What was delivered is in the history, whoever asked for it.
         ended.foreground = false;
-        let weight = ended.finished.weight;
+        let weight = ended.finished.weight();
         self.undelivered -= 1;
         self.undelivered_bytes = self.undelivered_bytes.saturating_sub(weight);
         if let Some(scope) = self.scopes.get_mut(&owner) {

@@ -1,10 +1,10 @@
 //! The one end of a task.
 
 use super::scope::ScopeState;
-use super::{Delivery, Ended, Foreign, Key, Live, Machine, Root, ScopeKey, Stamp, State};
+use super::{Delivery, Ended, Foreign, Key, Live, Machine, More, Root, ScopeKey, Stamp, State};
 use crate::effects::Effects;
 use crate::events::EventKind;
-use crate::outcome::{Cancellation, Finished, Outcome, Reason, Unclaimed};
+use crate::outcome::{Cancellation, Finished, Left, Outcome, Reason, Unclaimed};
 use crate::sync::Arc;
 
 impl Machine {
@@ -46,7 +46,7 @@ impl Machine {
     }
 
     /// Tells an end to those who watch or wait for this task.
-    fn tell(&mut self, mut more: Box<super::More>, finished: &Arc<Finished>, fx: &mut Effects) {
+    fn tell(&mut self, mut more: Box<More>, finished: &Arc<Finished>, fx: &mut Effects) {
         if let Some(watch) = more.watch.take() {
             fx.wake(watch.set(finished.status()));
         }
@@ -115,14 +115,16 @@ impl Root {
     ) -> Option<Gone> {
         let record = self.records.get_mut(number)?;
         let owner = record.owner;
-        let elapsed = now.since(record.spawned);
+        let spawned = record.spawned;
         let live = record.live_mut()?;
         let mut scope = self.scopes.get_mut(&owner);
         let sweep = scope.as_ref().and_then(|scope| scope.covers(number));
         let stopped = live.stop.is_some() || sweep.is_some();
         if let Some(finished) = Arc::get_mut(&mut finished) {
-            finished.elapsed = elapsed;
-            finished.unclaimed = unclaimed;
+            finished.elapsed = now.nanos_since(spawned);
+            if !unclaimed.is_empty() {
+                finished.left_mut().unclaimed = unclaimed;
+            }
             live.fill(finished, sweep.map(|sweep| sweep.reason.clone()), fx);
         }
         let foreground = live.is_foreground();
@@ -140,7 +142,7 @@ impl Root {
         self.completions += 1;
         self.live -= 1;
         self.undelivered += 1;
-        self.undelivered_bytes = self.undelivered_bytes.saturating_add(finished.weight);
+        self.undelivered_bytes = self.undelivered_bytes.saturating_add(finished.weight());
         let (kept, delivery) = (finished.clone(), Delivery::Ready);
         let ended = State::Ended(Ended { finished: kept, seq, delivery, foreground });
         match std::mem::replace(&mut record.state, ended) {
@@ -209,36 +211,65 @@ struct Gone {
 impl Live {
     fn fill(&mut self, finished: &mut Finished, swept: Option<Arc<Reason>>, fx: &mut Effects) {
         finished.text = std::mem::take(&mut self.text);
-        finished.steps = self.step;
+        if self.step > 0 {
+            finished.left_mut().steps = self.step;
+        }
         if let Some(reason) = self.stop.clone().or(swept) {
             finished.outcome.stopped(&reason);
         }
-        let Some(more) = &mut self.more else { return };
-        finished.trace = std::mem::take(&mut more.trace);
-        if more.trace_dropped > 0 {
-            finished.trace.push(format!("... ({} more trace lines)", more.trace_dropped));
+        if let Some(more) = &mut self.more {
+            more.leave(finished, fx);
         }
-        // Before anybody can see the outcome: the log of a task that has ended is complete.
-        more.log.iter().for_each(|log| fx.close(log));
-        finished.log = more.log.take();
-        finished.view = more.view.take();
-        if let Some(mailbox) = more.mailbox.take() {
+    }
+}
+
+impl More {
+    fn leave(&mut self, finished: &mut Finished, fx: &mut Effects) {
+        if !self.trace.is_empty() {
+            finished.left_mut().take_trace(self);
+        }
+        if let Some(log) = self.log.take() {
+            // Before anybody can see the outcome: the log of a task that has ended is complete.
+            fx.close(&log);
+            finished.left_mut().log = Some(log);
+        }
+        if let Some(view) = self.view.take() {
+            finished.left_mut().view = Some(view);
+        }
+        if let Some(mailbox) = self.mailbox.take() {
             let (unread, wakers) = mailbox.close();
-            finished.unread = unread;
             fx.wake(wakers);
+            if unread > 0 {
+                finished.left_mut().unread = unread;
+            }
         }
-        finished.weight += finished.trace.iter().map(|line| line.len() as u64).sum::<u64>();
+    }
+}
+
+impl Left {
+    fn take_trace(&mut self, more: &mut More) {
+        self.trace = std::mem::take(&mut more.trace);
+        if more.trace_dropped > 0 {
+            self.trace.push(format!("... ({} more trace lines)", more.trace_dropped));
+        }
+        self.weight += self.trace.iter().map(|line| line.len() as u64).sum::<u64>();
     }
 }
 
 impl Outcome {
     /// The truth about an end (R3): what the task returned wins over a stop that came late.
     fn stopped(&mut self, reason: &Reason) {
-        let error = match std::mem::replace(self, Self::Lost) {
-            Self::Failed(failure) => Some(failure),
-            Self::Cancelled(_) => None,
-            other => return *self = other,
-        };
-        *self = Self::Cancelled(Cancellation { reason: reason.clone(), error });
+        let reason = reason.clone();
+        match std::mem::replace(self, Self::Lost) {
+            Self::Failed(failure) => {
+                let error = Some(*failure);
+                *self = Self::Cancelled(Box::new(Cancellation { reason, error }));
+            }
+            Self::Cancelled(mut cancellation) => {
+                *cancellation = Cancellation { reason, error: None };
+                *self = Self::Cancelled(cancellation);
+            }
+            other => *self = other,
+        }
     }
 }

@@ -87,7 +87,7 @@ impl Machine {
     ) -> Result<Option<Arc<dyn View>>, TaskError> {
         Ok(match &self.find(scope, task)?.state {
             State::Live(live) => live.more.as_ref().and_then(|more| more.view.clone()),
-            State::Ended(ended) => ended.finished.view.clone(),
+            State::Ended(ended) => ended.finished.view().cloned(),
         })
     }
 
@@ -179,7 +179,7 @@ impl Record {
     fn log(&self) -> Option<&OutputLog> {
         match &self.state {
             State::Live(live) => live.more.as_ref().and_then(|more| more.log.as_ref()),
-            State::Ended(ended) => ended.finished.log.as_ref(),
+            State::Ended(ended) => ended.finished.log(),
         }
     }
 
@@ -208,10 +208,10 @@ impl Snapshot {
             text: finished.text.clone(),
             status: finished.status(),
             phase: Phase::default(),
-            age: finished.elapsed,
-            last_trace: finished.trace.last().cloned(),
-            output_bytes: finished.log.as_ref().map_or(0, OutputLog::total),
-            exit: finished.outcome.output().and_then(|output| output.exit),
+            age: finished.elapsed(),
+            last_trace: finished.trace().last().cloned(),
+            output_bytes: finished.log().map_or(0, OutputLog::total),
+            exit: finished.outcome.output().and_then(|output| output.exit()),
             reason: finished.outcome.reason(),
         }
     }

@@ -54,11 +54,11 @@ impl Host {
 
 pub(crate) fn exit(finished: &Finished) -> Exit {
     let output = finished.outcome.output();
-    output.and_then(|output| output.exit).unwrap_or_else(|| panic!("no exit in {finished:?}"))
+    output.and_then(|output| output.exit()).unwrap_or_else(|| panic!("no exit in {finished:?}"))
 }
 
 pub(crate) fn output(finished: &Finished) -> String {
-    let log = finished.log.as_ref().expect("it has a log");
+    let log = finished.log().expect("it has a log");
     String::from_utf8_lossy(&log.read(0, 1 << 20, None).bytes).into_owned()
 }
 

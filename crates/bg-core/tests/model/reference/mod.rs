@@ -155,7 +155,7 @@ impl How {
 
     pub(crate) fn matches(self, outcome: &Outcome) -> bool {
         match (self, outcome) {
-            (Self::Completed(mark), Outcome::Completed(output)) => output.usage.requests == mark,
+            (Self::Completed(mark), Outcome::Completed(output)) => output.usage().requests == mark,
             (Self::Failed, Outcome::Failed(failure)) => failure.message == "failed",
             (Self::Cancelled { why, error }, Outcome::Cancelled(cancellation)) => {
                 why.matches(&cancellation.reason) && cancellation.error.is_some() == error

@@ -84,13 +84,13 @@ impl World {
         let ended = task.ended.as_ref().unwrap();
         assert_eq!(finished.id, self.tasks[ix].id);
         assert!(ended.how.matches(&finished.outcome), "{:?}, {finished:?}", ended.how);
-        assert_eq!(finished.steps, task.step.unwrap_or(0));
+        assert_eq!(finished.steps(), task.step.unwrap_or(0));
         let marker = usize::from(task.traces > MOST_TRACES);
-        assert_eq!(finished.trace.len(), task.traces.min(MOST_TRACES) + marker);
-        let listed = finished.unclaimed.iter().map(|listed| (listed.id, listed.status));
+        assert_eq!(finished.trace().len(), task.traces.min(MOST_TRACES) + marker);
+        let listed = finished.unclaimed().iter().map(|listed| (listed.id, listed.status));
         let expected = ended.unclaimed.iter().map(|&(ix, status)| (self.tasks[ix].id, status));
-        assert!(listed.eq(expected), "{:?}, but {:?}", finished.unclaimed, ended.unclaimed);
-        assert_eq!(finished.log.as_ref().map(OutputLog::total), task.log);
+        assert!(listed.eq(expected), "{:?}, but {:?}", finished.unclaimed(), ended.unclaimed);
+        assert_eq!(finished.log().map(OutputLog::total), task.log);
     }
 
     pub(super) fn log(&mut self, scope: u16, task: u16) {

@@ -132,7 +132,7 @@ impl World {
         match end {
             End::Ok(mark) => {
                 let mut output = Output::default();
-                output.usage.requests = mark;
+                output.usage_mut().requests = mark;
                 completer.complete(Ok(output));
             }
             End::Err => completer.complete(Err(Failure::new("failed"))),
