@@ -181,9 +181,11 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.shared.call(|machine, fx| {
-            machine.unlisten(self.key, self.seek, self.place, fx);
-        });
+        if self.place.is_some() {
+            self.shared.call(|machine, fx| {
+                machine.unlisten(self.key, self.seek, self.place, fx);
+            });
+        }
     }
 }
 
@@ -222,6 +224,7 @@ impl Drain {
         let cell = self.inbox.0.cell();
         let (yielded, taken) = (&mut self.yielded, &mut self.taken);
         cell.shared.call_at(|machine, now, fx| {
+            fx.expect(yielded.len());
             yielded.drain(..).for_each(|key| machine.ack(key, now, fx));
             machine.take_some(cell.key, self.batch, taken, fx);
         });

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::cell::ScopeCell;
 use crate::id::TaskId;
 use crate::outcome::Finished;
@@ -25,15 +23,12 @@ pub struct CloseReport {
 
 pub(crate) async fn close(cell: &ScopeCell, grace: Duration) -> CloseReport {
     let closing = cell.shared.call(|machine, fx| machine.close_scope(cell.key, grace, fx));
-    let Some((live, wait)) = closing else { return CloseReport::default() };
-    let mut watch = Watch::new(&cell.shared, wait);
+    let Some((live, begun)) = closing else { return CloseReport::default() };
+    let mut watch = Watch::new(&cell.shared, begun);
     if !watch.settle(grace).await {
-        let now = Instant::now();
+        let now = cell.shared.now();
         for id in &live {
-            cell.shared.call(|m, fx| {
-                let now = m.stamp(now);
-                m.force(cell.key.task(id.number()), now, fx);
-            });
+            cell.shared.call(|m, fx| m.force(cell.key.task(id.number()), now, fx));
         }
         watch.settle(LAST).await;
     }

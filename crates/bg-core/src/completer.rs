@@ -30,7 +30,7 @@ impl Completer {
     /// Binds a task of tokio's to this one: it is aborted when a stop is not heeded, and with the
     /// registry; at once if either came first. Several can be bound.
     pub fn bind(&self, handle: AbortHandle) {
-        self.context.attach(handle);
+        self.context.bind(handle);
     }
 
     /// Ends the task. When this returns, its outcome can be claimed. Ignored if the task has ended.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::id::TaskId;
@@ -163,7 +162,7 @@ impl TaskContext {
     /// Ends the task. Whoever looks sees it; who was waiting is woken soon.
     pub(crate) fn post_end(&self, outcome: Outcome) {
         let finished = Arc::new(Finished::new(self.id, outcome));
-        self.shared.post(Post::Finished(self.key(), finished, Instant::now()));
+        self.shared.post(Post::Finished(self.key(), finished, self.shared.now()));
     }
 
     /// Ends the task before this returns.
@@ -174,9 +173,9 @@ impl TaskContext {
         });
     }
 
-    pub(crate) fn attach(&self, handle: tokio::task::AbortHandle) {
+    pub(crate) fn bind(&self, handle: tokio::task::AbortHandle) {
         let spare = handle.clone();
-        if self.shared.call(|machine, fx| machine.attach(self.key(), handle, fx)).is_none() {
+        if self.shared.call(|machine, fx| machine.bind(self.key(), handle, fx)).is_none() {
             spare.abort();
         }
     }

@@ -9,7 +9,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use smallvec::SmallVec;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::log::OutputLog;
@@ -27,6 +27,7 @@ enum Effect {
     Wake(Waker),
     Cancel(CancellationToken),
     Abort(AbortHandle),
+    AbortTask(JoinHandle<()>),
     /// Something whose last handle this may be.
     Drop(#[expect(dead_code, reason = "held to be dropped")] Foreign),
     /// A log that was closed.
@@ -47,7 +48,7 @@ pub(crate) struct Chores {
 
 /// Starts the work of a queued task on the runtime that it was spawned on.
 pub(crate) trait Start: Send {
-    fn start(self: Box<Self>) -> AbortHandle;
+    fn start(self: Box<Self>) -> JoinHandle<()>;
 }
 
 /// The end of a grace or a deadline, aborted with the last task that it was for.
@@ -60,6 +61,11 @@ impl Drop for GraceTimer {
 }
 
 impl Effects {
+    /// Makes room for so many more, so that it is not made piece by piece.
+    pub(crate) fn expect(&mut self, more: usize) {
+        self.list.reserve(more);
+    }
+
     pub(crate) fn wake(&mut self, wakers: impl IntoIterator<Item = Waker>) {
         self.list.extend(wakers.into_iter().map(Effect::Wake));
     }
@@ -70,6 +76,10 @@ impl Effects {
 
     pub(crate) fn abort(&mut self, handle: AbortHandle) {
         self.list.push(Effect::Abort(handle));
+    }
+
+    pub(crate) fn abort_task(&mut self, handle: JoinHandle<()>) {
+        self.list.push(Effect::AbortTask(handle));
     }
 
     pub(crate) fn drop(&mut self, foreign: Foreign) {
@@ -105,6 +115,7 @@ impl Effect {
             Self::Cancel(token) => token.cancel(),
             Self::Abort(handle) => handle.abort(),
             Self::Settle(log) => log.settle(),
+            Self::AbortTask(handle) => handle.abort(),
             Self::Drop(_) | Self::DropWaker(_) => {}
         }
     }

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::context::TaskContext;
 use crate::effects::Start;
@@ -134,7 +134,7 @@ where
     F: FnOnce(TaskContext) -> Fut + Send + 'static,
     Fut: Future<Output = TaskResult> + Send + 'static,
 {
-    fn start(self: Box<Self>) -> AbortHandle {
-        self.runtime.spawn(self.future).abort_handle()
+    fn start(self: Box<Self>) -> JoinHandle<()> {
+        self.runtime.spawn(self.future)
     }
 }

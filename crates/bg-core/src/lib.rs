@@ -110,6 +110,7 @@ mod task;
 pub mod text;
 mod view;
 mod wait;
+mod wait_cell;
 mod wakers;
 mod watch;
 mod words;

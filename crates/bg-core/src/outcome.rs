@@ -1,6 +1,7 @@
 //! How a task ended: the terminal truth, and everything that is delivered with it.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -162,17 +163,18 @@ impl fmt::Display for Reason {
 pub struct Finished {
     /// The id.
     pub id: TaskId,
-    pub(crate) text: Text,
+    /// Its number is how many nanoseconds it took, if that is not in `left`.
+    text: Text,
     /// How it ended.
     pub outcome: Outcome,
-    /// Nanoseconds from spawn to end.
-    pub(crate) elapsed: u64,
     pub(crate) left: Option<Box<Left>>,
 }
 
 /// What few tasks leave beside an outcome.
 #[derive(Clone, Default)]
 pub(crate) struct Left {
+    /// Nanoseconds from spawn to end, where they are too many to lie beside the text: 4 seconds.
+    elapsed: Option<NonZeroU64>,
     pub(crate) steps: u32,
     pub(crate) trace: Vec<String>,
     pub(crate) unclaimed: Vec<Unclaimed>,
@@ -185,7 +187,7 @@ pub(crate) struct Left {
 
 // With the two counts of its `Arc` it is as large as what glibc frees and finds again at once.
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Finished>() <= 112, "an outcome has outgrown the fast bins of glibc");
+const _: () = assert!(size_of::<Finished>() <= 104, "an outcome has outgrown the fast bins of glibc");
 
 impl Finished {
     /// Most trace lines that are kept; one marker follows when there were more.
@@ -194,7 +196,7 @@ impl Finished {
     pub(crate) fn new(id: TaskId, outcome: Outcome) -> Self {
         let weight = outcome.weight() - outcome.seen_weight();
         let left = (weight > 0).then(|| Box::new(Left { weight, ..Left::default() }));
-        Self { id, text: Text::default(), outcome, elapsed: 0, left }
+        Self { id, text: Text::default(), outcome, left }
     }
 
     pub(crate) fn dropped(id: TaskId, reason: Reason) -> Self {
@@ -203,6 +205,19 @@ impl Finished {
 
     pub(crate) fn left_mut(&mut self) -> &mut Left {
         self.left.get_or_insert_default()
+    }
+
+    /// Says what it was and how long it took.
+    pub(crate) fn describe(&mut self, text: Text, elapsed: u64) {
+        self.text = text;
+        match u32::try_from(elapsed) {
+            Ok(short) => self.text.set_number(short),
+            Err(_) => self.left_mut().elapsed = NonZeroU64::new(elapsed),
+        }
+    }
+
+    pub(crate) fn text(&self) -> &Text {
+        &self.text
     }
 
     /// What counts against the limit of undelivered bytes.
@@ -222,7 +237,8 @@ impl Finished {
 
     /// Returns the time from spawn to end.
     pub fn elapsed(&self) -> Duration {
-        Duration::from_nanos(self.elapsed)
+        let long = self.left.as_ref().and_then(|left| left.elapsed);
+        Duration::from_nanos(long.map_or(self.text.number().into(), NonZeroU64::get))
     }
 
     /// Returns the ended children whose outcomes nobody had claimed, in order of completion.

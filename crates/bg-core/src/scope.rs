@@ -97,7 +97,7 @@ impl Scope {
             self.enqueue(key, future);
         } else {
             // After the unlock: spawning may wake threads, run hooks, or drop the future at once.
-            let handle = tokio::spawn(future).abort_handle();
+            let handle = tokio::spawn(future);
             self.0.shared.leave(Post::Attached(key, handle));
         }
         Ok(spawned.id)

@@ -14,6 +14,10 @@
 //!    because the lock was held came before its release.
 //! 4. Chores (starts, pieces of a sweep) are run by one thread at a time, one after the other: a
 //!    chore that leads to another one adds to the list, and the stack does not grow.
+//! 5. `posted` and `urgent` are set and looked at by exchanges, which come one after the other. A
+//!    look that comes after the setting sees it. One that comes before is seen by the one who sets,
+//!    with all that was done before the look: the release of the lock, and `eager`. A mark is
+//!    cleared under the lock, so what clears it between the two has seen all that too.
 //!
 //! # Lock order
 //!
@@ -24,16 +28,19 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::effects::{Chores, Effects, GraceTimer, Start, shielded};
 use crate::machine::{Key, Machine, Policy, Stamp};
 use crate::outcome::Finished;
-use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, SPINS, Weak, fence};
+use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, SPINS, Weak};
 
+/// What every call touches fills the first cache line, so that it goes from core to core in one
+/// piece; what a call finds behind the lock lies elsewhere.
+#[repr(C, align(64))]
 pub(crate) struct Shared {
-    machine: Mutex<Machine>,
+    machine: Mutex<Box<Machine>>,
     posts: Mutex<Vec<Post>>,
     /// There is something in `posts`.
     posted: AtomicBool,
@@ -41,6 +48,10 @@ pub(crate) struct Shared {
     urgent: AtomicBool,
     /// Somebody waits for a handle: see [`Machine::is_eager`].
     eager: AtomicBool,
+    /// The registry was dropped.
+    closed: AtomicBool,
+    /// What stamps count from.
+    epoch: Instant,
     chores: Mutex<ChoreList>,
     /// Where timers run when a call comes from outside a runtime: the runtime seen last.
     runtime: Mutex<Option<Handle>>,
@@ -48,10 +59,11 @@ pub(crate) struct Shared {
 
 /// What is told without waiting for the lock.
 pub(crate) enum Post {
-    /// The handle that aborts a task's future.
-    Attached(Key, AbortHandle),
+    /// The handle that aborts a task's future. That of tokio's which joins: making another one
+    /// and dropping this one costs more than keeping it.
+    Attached(Key, JoinHandle<()>),
     /// A task's end, and when it was.
-    Finished(Key, Arc<Finished>, Instant),
+    Finished(Key, Arc<Finished>, Stamp),
 }
 
 #[derive(Default)]
@@ -73,11 +85,13 @@ const PIECES_IN_CALL: usize = 16;
 impl Shared {
     pub(crate) fn new(policy: Policy) -> Arc<Self> {
         Arc::new(Self {
-            machine: Mutex::new(Machine::new(policy, Instant::now())),
+            machine: Mutex::new(Box::new(Machine::new(policy))),
             posts: Mutex::new(Vec::new()),
             posted: AtomicBool::new(false),
             urgent: AtomicBool::new(false),
             eager: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            epoch: Instant::now(),
             chores: Mutex::new(ChoreList::default()),
             runtime: Mutex::new(None),
         })
@@ -100,7 +114,7 @@ impl Shared {
 
     /// Takes the lock. It is held for less than a microsecond at a time, so a thread that finds it
     /// taken spins for about as long before it lets the system put it to sleep.
-    fn lock(&self) -> MutexGuard<'_, Machine> {
+    fn lock(&self) -> MutexGuard<'_, Box<Machine>> {
         for _ in 0..SPINS {
             if let Some(machine) = self.machine.try_lock() {
                 return machine;
@@ -135,19 +149,24 @@ impl Shared {
         self: &Arc<Self>,
         change: impl FnOnce(&mut Machine, Stamp, &mut Effects) -> R,
     ) -> Option<R> {
-        let now = Instant::now();
-        self.call(|machine, fx| {
-            let now = machine.stamp(now);
-            change(machine, now, fx)
-        })
+        let now = self.now();
+        self.call(|machine, fx| change(machine, now, fx))
+    }
+
+    pub(crate) fn now(&self) -> Stamp {
+        Stamp::new(self.epoch, Instant::now())
+    }
+
+    /// Whether the registry was dropped, without the lock.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Leaves a handle for whoever takes the lock next: who spawns a task does not wait a second
     /// time. It is applied at once when somebody waits for it.
     pub(crate) fn leave(self: &Arc<Self>, post: Post) {
         self.put(post, false);
-        // Either this sees that somebody waits, or the one who begins to wait sees the post (I3).
-        fence(Ordering::SeqCst);
+        // Either this sees that somebody waits, or the one who begins to wait sees the post (I5).
         if self.eager.load(Ordering::Acquire) {
             self.with(|_, _| ());
         }
@@ -157,16 +176,16 @@ impl Shared {
     fn put(&self, post: Post, urgent: bool) {
         let mut posts = self.posts.lock();
         posts.push(post);
-        self.posted.store(true, Ordering::Release);
+        // Not stores: what was done before the last look is seen by this thread from here on (I5).
+        self.posted.swap(true, Ordering::AcqRel);
         if urgent {
-            self.urgent.store(true, Ordering::Release);
+            self.urgent.swap(true, Ordering::AcqRel);
         }
     }
 
     /// There is something in `posts` that somebody waits for.
     fn is_urgent(&self) -> bool {
-        self.urgent.load(Ordering::Acquire)
-            || (self.eager.load(Ordering::Acquire) && self.posted.load(Ordering::Acquire))
+        is_set(&self.urgent) || (self.eager.load(Ordering::Acquire) && is_set(&self.posted))
     }
 
     /// Reports to the machine, at once or when the lock is released (I3).
@@ -201,11 +220,9 @@ impl Shared {
 
     /// Closes the registry, and forgets everything that is in it.
     pub(crate) fn close(self: &Arc<Self>) {
-        let now = Instant::now();
-        self.with(|machine, fx| {
-            let now = machine.stamp(now);
-            machine.close_registry(now, fx);
-        });
+        let now = self.now();
+        self.closed.store(true, Ordering::Release);
+        self.with(|machine, fx| machine.close_registry(now, fx));
         let chores = std::mem::take(&mut self.chores.lock().start);
         for (_, start) in chores {
             shielded(|| drop(start));
@@ -218,8 +235,7 @@ impl Shared {
     fn settle(self: &Arc<Self>, mut fx: Effects) {
         loop {
             // After each release: either the one who posted sees the lock released, or the one who
-            // released it the post.
-            fence(Ordering::SeqCst);
+            // released it the post (I5).
             if !self.is_urgent() {
                 break;
             }
@@ -290,11 +306,8 @@ impl Shared {
     }
 
     fn sweep_piece(self: &Arc<Self>) {
-        let now = Instant::now();
-        let more = self.with(|machine, fx| {
-            let now = machine.stamp(now);
-            machine.sweep_piece(now, fx)
-        });
+        let now = self.now();
+        let more = self.with(|machine, fx| machine.sweep_piece(now, fx));
         self.chores.lock().sweep |= more;
     }
 
@@ -352,14 +365,16 @@ impl Shared {
     }
 }
 
+/// Looks at a mark so that whoever sets it later sees what this thread did before (I5).
+fn is_set(mark: &AtomicBool) -> bool {
+    mark.compare_exchange(false, false, Ordering::AcqRel, Ordering::Acquire).is_err()
+}
+
 impl Post {
     fn apply(self, machine: &mut Machine, fx: &mut Effects) {
         match self {
             Self::Attached(key, handle) => machine.attach(key, handle, fx),
-            Self::Finished(key, finished, now) => {
-                let now = machine.stamp(now);
-                machine.finish(key, finished, now, fx);
-            }
+            Self::Finished(key, finished, now) => machine.finish(key, finished, now, fx),
         }
     }
 }
@@ -382,14 +397,11 @@ enum Deed {
 impl Drop for Due {
     fn drop(&mut self) {
         let Some(shared) = self.shared.upgrade() else { return };
-        let now = Instant::now();
+        let now = shared.now();
         for &key in &self.keys {
-            shared.with(|machine, fx| {
-                let now = machine.stamp(now);
-                match self.what {
-                    Deed::Force => machine.force(key, now, fx),
-                    Deed::Deadline => machine.deadline(key, now, fx),
-                }
+            shared.with(|machine, fx| match self.what {
+                Deed::Force => machine.force(key, now, fx),
+                Deed::Deadline => machine.deadline(key, now, fx),
             });
         }
     }

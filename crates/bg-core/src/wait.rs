@@ -9,7 +9,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::error::TaskError;
 use crate::id::TaskId;
-use crate::machine::{Seen, WaitFor};
+use crate::machine::{Begun, Seen, WaitFor};
 use crate::outcome::Finished;
 use crate::scope::Scope;
 use crate::shared::Shared;
@@ -66,12 +66,12 @@ impl Wait {
     }
 
     fn begin(&mut self) -> Result<(), TaskError> {
-        let cell = self.scope.cell();
-        let begun = cell.shared.call_at(|machine, now, fx| {
-            machine.expire(cell.key.root, now, fx);
-            machine.begin_wait(cell.key, &self.ids, self.mode, fx)
+        let scope = self.scope.cell();
+        let begun = scope.shared.call_at(|machine, now, fx| {
+            machine.expire(scope.key.root, now, fx);
+            machine.begin_wait(scope.key, &self.ids, self.mode, fx)
         });
-        self.watch = Some(Watch::new(&cell.shared, begun.ok_or(TaskError::Closed)??));
+        self.watch = Some(Watch::new(&scope.shared, begun.ok_or(TaskError::Closed)??));
         self.sleep = self.timeout.map(|timeout| Box::pin(sleep(timeout)));
         Ok(())
     }
@@ -92,7 +92,7 @@ impl Future for Wait {
         }
         let Some(watch) = self.watch.as_mut() else { return Poll::Ready(Err(TaskError::Closed)) };
         // What has ended counts even if the time is over as well.
-        match watch.poll(cx.waker().clone()) {
+        match watch.poll(cx.waker()) {
             Poll::Ready(seen) => {
                 return Poll::Ready(seen.map(Waited::new).ok_or(TaskError::Closed));
             }
@@ -107,44 +107,55 @@ impl Future for Wait {
     }
 }
 
-/// A wait slot of the machine, given back when it is dropped.
+/// A wait of the machine's, ended when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
     shared: Arc<Shared>,
-    wait: u64,
+    begun: Begun,
+    /// The machine knows nothing of it any more.
+    ended: bool,
 }
 
 impl Watch {
-    pub(crate) fn new(shared: &Arc<Shared>, wait: u64) -> Self {
-        Self { shared: shared.clone(), wait }
+    pub(crate) fn new(shared: &Arc<Shared>, begun: Begun) -> Self {
+        Self { shared: shared.clone(), begun, ended: false }
     }
 
     /// Returns what was seen once the wait is over; `None` when the registry is gone.
-    fn poll(&mut self, waker: Waker) -> Poll<Option<Seen>> {
-        let seen =
-            self.shared.call_at(|machine, now, fx| machine.poll_wait(self.wait, waker, now, fx));
-        seen.unwrap_or(Poll::Ready(None))
+    fn poll(&mut self, waker: &Waker) -> Poll<Option<Seen>> {
+        if !self.begun.cell.look(waker) {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.end())
     }
 
     /// Ends the wait, over or not; `None` when the registry is gone.
     pub(crate) fn end(&mut self) -> Option<Seen> {
-        self.shared.call_at(|machine, now, fx| machine.end_wait(self.wait, now, fx)).flatten()
+        let ended = std::mem::replace(&mut self.ended, true);
+        if ended || self.shared.is_closed() {
+            return None;
+        }
+        if let Some(left) = self.begun.cell.take() {
+            return Some(Seen::all(left));
+        }
+        let seen = self.shared.call_at(|machine, now, _| machine.end_wait(self.begun.wait, now));
+        // It may have been left in the cell since.
+        seen.flatten().or_else(|| self.begun.cell.take().map(Seen::all))
     }
 
     /// Waits until it is over, the time is, or the registry is gone; returns whether it is over.
     pub(crate) async fn settle(&mut self, timeout: Duration) -> bool {
-        let over = std::future::poll_fn(|cx| self.peek(cx.waker().clone()));
+        let over = std::future::poll_fn(|cx| {
+            if self.begun.cell.look(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+        });
         tokio::time::timeout(timeout, over).await.is_ok()
-    }
-
-    fn peek(&mut self, waker: Waker) -> Poll<()> {
-        let over = self.shared.call(|machine, fx| machine.watch_wait(self.wait, waker, fx));
-        if over.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.shared.call(|machine, fx| machine.forget_wait(self.wait, fx));
+        if !self.ended && self.begun.cell.take().is_none() {
+            self.shared.call(|machine, fx| machine.forget_wait(self.begun.wait, fx));
+        }
     }
 }

@@ -9,13 +9,13 @@ use crate::sync::Arc;
 /// one is shared by everything that shows it, so that a list does not copy it.
 ///
 /// One tag for both, and labels that are not static out of the way, which are few: it lies in every
-/// record.
+/// record. Beside the tag is room for a number, which is the keeper's.
 #[derive(Clone)]
 pub(crate) enum Text {
-    Static(&'static str, &'static str),
-    Short(&'static str, Box<str>),
-    Long(&'static str, Arc<str>),
-    Labelled(Box<(Box<str>, Arc<str>)>),
+    Static(u32, &'static str, &'static str),
+    Short(u32, &'static str, Box<str>),
+    Long(u32, &'static str, Arc<str>),
+    Labelled(u32, Box<(Box<str>, Arc<str>)>),
 }
 
 impl Text {
@@ -24,37 +24,56 @@ impl Text {
 
     pub(crate) fn new(label: Cow<'static, str>, prompt: Cow<'static, str>) -> Self {
         match (label, prompt) {
-            (Cow::Borrowed(label), Cow::Borrowed(prompt)) => Self::Static(label, prompt),
+            (Cow::Borrowed(label), Cow::Borrowed(prompt)) => Self::Static(0, label, prompt),
             (Cow::Borrowed(label), Cow::Owned(prompt)) if prompt.len() <= Self::SHORT => {
-                Self::Short(label, prompt.into_boxed_str())
+                Self::Short(0, label, prompt.into_boxed_str())
             }
-            (Cow::Borrowed(label), Cow::Owned(prompt)) => Self::Long(label, prompt.into()),
+            (Cow::Borrowed(label), Cow::Owned(prompt)) => Self::Long(0, label, prompt.into()),
             (Cow::Owned(label), prompt) => {
-                Self::Labelled(Box::new((label.into_boxed_str(), prompt.into())))
+                Self::Labelled(0, Box::new((label.into_boxed_str(), prompt.into())))
             }
         }
     }
 
     pub(crate) fn label(&self) -> &str {
         match self {
-            Self::Static(label, _) | Self::Short(label, _) | Self::Long(label, _) => label,
-            Self::Labelled(both) => &both.0,
+            Self::Static(_, label, _) | Self::Short(_, label, _) | Self::Long(_, label, _) => label,
+            Self::Labelled(_, both) => &both.0,
         }
     }
 
     pub(crate) fn prompt(&self) -> &str {
         match self {
-            Self::Static(_, prompt) => prompt,
-            Self::Short(_, prompt) => prompt,
-            Self::Long(_, prompt) => prompt,
-            Self::Labelled(both) => &both.1,
+            Self::Static(_, _, prompt) => prompt,
+            Self::Short(_, _, prompt) => prompt,
+            Self::Long(_, _, prompt) => prompt,
+            Self::Labelled(_, both) => &both.1,
+        }
+    }
+
+    /// Returns the keeper's number; 0 if none was set.
+    pub(crate) fn number(&self) -> u32 {
+        match self {
+            Self::Static(number, ..)
+            | Self::Short(number, ..)
+            | Self::Long(number, ..)
+            | Self::Labelled(number, _) => *number,
+        }
+    }
+
+    pub(crate) fn set_number(&mut self, value: u32) {
+        match self {
+            Self::Static(number, ..)
+            | Self::Short(number, ..)
+            | Self::Long(number, ..)
+            | Self::Labelled(number, _) => *number = value,
         }
     }
 }
 
 impl Default for Text {
     fn default() -> Self {
-        Self::Static("", "")
+        Self::Static(0, "", "")
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Edit {
 }
 
 const SHARED: &str = "crates/bg-core/src/shared.rs";
-const WAIT: &str = "crates/bg-core/src/wait.rs";
+const WAIT_CELL: &str = "crates/bg-core/src/wait_cell.rs";
 const MACHINE: &str = "crates/bg-core/src/machine/mod.rs";
 const LISTS: &str = "crates/bg-core/src/machine/lists.rs";
 const FINISH: &str = "crates/bg-core/src/machine/finish.rs";
@@ -39,16 +39,11 @@ pub(super) const BUGS: &[Bug] = &[
         name: "a-lost-wake",
         breaks: "a wait looks and leaves its waker in two steps: an end between them wakes nobody",
         edits: &[Edit {
-            file: WAIT,
-            from: "            self.shared.call_at(|machine, now, fx| machine.poll_wait(self.wait, waker, now, fx));
-        seen.unwrap_or(Poll::Ready(None))",
-            to: "            self.shared.call_at(|machine, now, fx| {
-                machine.poll_wait(self.wait, Waker::noop().clone(), now, fx)
-            });
-        if let Some(Poll::Pending) = seen {
-            self.shared.call(|machine, fx| machine.watch_wait(self.wait, waker, fx));
-        }
-        seen.unwrap_or(Poll::Ready(None))",
+            file: WAIT_CELL,
+            from: "let told = self.told.load(Ordering::Acquire);
+        let spare",
+            to: "let told = false;
+        let spare",
         }],
     },
     Bug {
@@ -91,9 +86,9 @@ pub(super) const BUGS: &[Bug] = &[
             Edit {
                 file: SHARED,
                 from: "        Arc::new(Self {
-            machine: Mutex::new(Machine::new(policy, Instant::now())),",
+            machine: Mutex::new(Box::new(Machine::new(policy))),",
                 to: "        let shared = Arc::new(Self {
-            machine: Mutex::new(Machine::new(policy, Instant::now())),",
+            machine: Mutex::new(Box::new(Machine::new(policy))),",
             },
             Edit {
                 file: SHARED,

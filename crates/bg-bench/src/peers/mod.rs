@@ -71,7 +71,7 @@ pub(crate) fn wait_one_by_one(bench: &Bench) -> Option<Peer<'_, 2>> {
 }
 
 pub(crate) fn wait_singly(bench: &Bench) -> Option<Peer<'_, 1>> {
-    let side = || bench.on_worker(drive::singly(koda_wait::Waits::new(), WAITERS));
+    let side = || bench.beside_workers(drive::singly(koda_wait::Waits::new(), WAITERS));
     Some(Peer { is: KODA_WAIT, rounds: 5, side: Box::new(side) })
 }
 

@@ -3,9 +3,9 @@
 //! Three cases: one waiter at a time (median and 99th percentile), one of a thousand waiters, and
 //! a thousand waiters whose tasks end in a burst (time per waiter until all have returned).
 //!
-//! In the first case the end comes from a thread beside the workers, on which the waiter is parked:
-//! a task ends where its work is done, and that is seldom where somebody waits for it. In the others
-//! all are tasks of the runtime, and a woken one runs next on the same worker.
+//! Where one ends at a time, the end comes from a thread beside the workers, on which the waiter is
+//! parked: a task ends where its work is done, and that is seldom where somebody waits for it. In a
+//! burst all are tasks of the runtime, and those who are woken run on its workers as they come.
 
 use std::sync::Arc;
 
@@ -37,8 +37,8 @@ pub(crate) fn run(bench: &Bench) {
     };
     bench.compare(Cost::Cheap, [case("wait_wake_p50", 1), case("wait_wake_p99", 1)], sides);
     let sides = Sides {
-        limit: Box::new(|| bench.on_worker(drive::singly(Oneshots, WAITERS))),
-        ours: Box::new(|| bench.on_worker(drive::singly(ours(), WAITERS))),
+        limit: Box::new(|| bench.beside_workers(drive::singly(Oneshots, WAITERS))),
+        ours: Box::new(|| bench.beside_workers(drive::singly(ours(), WAITERS))),
         peer: peers::wait_singly(bench),
     };
     bench.compare(Cost::Cheap, [case("wait_wake_singly", WAITERS)], sides);

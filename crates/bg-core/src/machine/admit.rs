@@ -8,6 +8,7 @@ use crate::events::EventKind;
 use crate::id::TaskId;
 use crate::limits::{LimitKind, Limits};
 use crate::machine::record::Foreign;
+use crate::status::Status;
 use crate::task::Task;
 
 /// A task that was added to the table.
@@ -31,7 +32,7 @@ impl Machine {
         let known = self.knows(task.kind());
         let limits = self.policy.limits;
         let closed = self.closed;
-        let root = self.roots.get_mut(&scope.root).filter(|_| !closed);
+        let root = self.roots.get_mut(scope.root.0).filter(|_| !closed);
         let root = root.ok_or(SpawnError::Closed)?;
         root.admit(scope.owner, &task, external, &limits)?;
         if !known {
@@ -48,8 +49,9 @@ impl Machine {
         let owner = root.records.get(scope.owner).map(Record::id);
         let label = move || text.map_or_else(String::new, |text| text.label().to_owned());
         self.publish(scope.root, id, fx, || EventKind::Spawned { label: label(), owner });
-        if !matches!(slot, Slot::Elsewhere | Slot::Queued) {
-            self.start(scope.task(id.number()), fx);
+        if slot.runs() {
+            let status = Status::Running { step: 0 };
+            self.publish(scope.root, id, fx, || EventKind::Status(status));
         }
         Ok(Spawned { id, queued: slot == Slot::Queued })
     }
@@ -69,17 +71,19 @@ impl Machine {
         }
     }
 
-    /// A task waits for its children: somebody else may run meanwhile.
-    pub(super) fn lend_slot(&mut self, key: Key, fx: &mut Effects) {
-        let Some((_, live)) = self.live_mut(key) else { return };
+    /// A task waits for its children: somebody else may run meanwhile. Returns whether it had
+    /// something to lend.
+    pub(super) fn lend_slot(&mut self, key: Key, fx: &mut Effects) -> bool {
+        let Some((_, live)) = self.live_mut(key) else { return false };
         if matches!(live.marks.slot(), Slot::Free | Slot::Elsewhere) {
-            return;
+            return false;
         }
         live.more().lent += 1;
         if live.marks.slot() == Slot::Held {
             live.marks.set_slot(Slot::Lent);
             self.release_slot(key.root, fx);
         }
+        true
     }
 
     /// The wait is over: the task runs on at once. Nobody new starts until the number of running
@@ -90,7 +94,7 @@ impl Machine {
         more.lent -= 1;
         if more.lent == 0 && live.marks.slot() == Slot::Lent {
             live.marks.set_slot(Slot::Held);
-            if let Some(root) = self.roots.get_mut(&key.root) {
+            if let Some(root) = self.roots.get_mut(key.root.0) {
                 root.running += 1;
             }
         }
@@ -100,14 +104,14 @@ impl Machine {
     pub(super) fn vacate(&mut self, root: RootId, slot: Slot, fx: &mut Effects) {
         match slot {
             Slot::Held => self.release_slot(root, fx),
-            Slot::Queued => self.roots.get_mut(&root).into_iter().for_each(Root::leave_queue),
+            Slot::Queued => self.roots.get_mut(root.0).into_iter().for_each(Root::leave_queue),
             Slot::Free | Slot::Elsewhere | Slot::Lent => {}
         }
     }
 
     fn release_slot(&mut self, root: RootId, fx: &mut Effects) {
         let limit = self.policy.limits.running;
-        let Some(state) = self.roots.get_mut(&root) else { return };
+        let Some(state) = self.roots.get_mut(root.0) else { return };
         state.running -= 1;
         for key in state.start_queued(root, limit, fx) {
             self.start(key, fx);
@@ -138,7 +142,7 @@ impl Root {
             return Ok(());
         }
         if let Some(allowed) = limits.per_scope {
-            let live = self.scopes.get(&owner).map_or(0, |scope| scope.live);
+            let live = self.scopes.get(owner).map_or(0, |scope| scope.live);
             exceeds(LimitKind::PerScope, live as u64, Some(allowed as u64))?;
         }
         let undelivered = self.undelivered as u64;
@@ -151,21 +155,21 @@ impl Root {
     }
 
     fn takes_tasks(&self, owner: u64) -> bool {
-        if self.scopes.get(&owner).is_some_and(|scope| scope.closed || scope.ended) {
+        if self.scopes.get(owner).is_some_and(|scope| scope.closed || scope.ended) {
             return false;
         }
         if owner == ScopeKey::ROOT_OWNER {
-            return self.scopes.contains_key(&owner);
+            return self.scopes.contains(owner);
         }
         self.records.get(owner).is_some_and(|r| r.live().is_some() && !self.is_stopped(r))
     }
 
     /// The depth of a task of this owner, from 1.
     fn depth_below(&self, owner: u64) -> u32 {
-        let known = self.scopes.get(&owner).map(|scope| scope.depth);
+        let known = self.scopes.get(owner).map(|scope| scope.depth);
         let above = || {
             let record = self.records.get(owner)?;
-            Some(self.scopes.get(&record.owner)?.depth.saturating_add(1))
+            Some(self.scopes.get(record.owner)?.depth.saturating_add(1))
         };
         known.or_else(above).unwrap_or(1)
     }
@@ -185,7 +189,7 @@ impl Root {
         let number = id.number();
         // Made on first use.
         self.scope_mut(owner);
-        let scope = self.scopes.get_mut(&owner);
+        let scope = self.scopes.get_mut(owner);
         let prev = scope.map_or(0, |scope| scope.append(number, &mut self.records));
         let state = State::Live(live);
         self.records.insert(
@@ -250,7 +254,10 @@ impl Live {
                 ..More::default()
             })
         });
-        let (kind, marks) = (task.kind(), Marks::new(slot));
+        let (kind, mut marks) = (task.kind(), Marks::new(slot));
+        if slot.runs() {
+            marks.set(Marks::STARTED);
+        }
         Self { text: task.text, abort: None, more, stop: None, kind, marks, step: 0 }
     }
 }

@@ -44,11 +44,11 @@ impl Seek {
 impl Machine {
     /// Makes an ended record claimable, in its own place; releases it when its scope has ended.
     fn make_ready(&mut self, key: Key, now: Stamp, fx: &mut Effects) -> bool {
-        let Some(root) = self.roots.get_mut(&key.root) else { return false };
+        let Some(root) = self.roots.get_mut(key.root.0) else { return false };
         let Some(record) = root.records.get_mut(key.number) else { return false };
         let owner = record.owner;
         let Some(ended) = record.ended_mut() else { return false };
-        let Some(scope) = root.scopes.get_mut(&owner).filter(|scope| !scope.ended) else {
+        let Some(scope) = root.scopes.get_mut(owner).filter(|scope| !scope.ended) else {
             self.retain(key, now, fx);
             return false;
         };
@@ -64,8 +64,11 @@ impl Machine {
 
     /// Claims the oldest outcome of an inbox.
     pub(crate) fn take(&mut self, scope: ScopeKey, fx: &mut Effects) -> Option<Held> {
-        let number = self.roots.get_mut(&scope.root)?.scopes.get_mut(&scope.owner)?.take_ready()?;
-        self.hold(scope.task(number), fx)
+        let root = self.roots.get_mut(scope.root.0)?;
+        let number = root.scopes.get_mut(scope.owner)?.take_ready()?;
+        let finished = root.hold(number)?;
+        self.publish(scope.root, finished.id, fx, || EventKind::Claimed);
+        Some(Held { key: scope.task(number), finished })
     }
 
     /// Claims and acknowledges the oldest outcome of an inbox.
@@ -123,7 +126,7 @@ impl Machine {
         match seek {
             Seek::Claim => self.take(scope, fx).map(Next::Claimed),
             Seek::Look | Seek::Watch => {
-                let state = self.roots.get(&scope.root)?.scopes.get(&scope.owner)?;
+                let state = self.roots.get(scope.root.0)?.scopes.get(scope.owner)?;
                 (!state.ready.is_empty()).then_some(Next::Ready)
             }
         }
@@ -171,23 +174,19 @@ impl Machine {
 
     /// Marks an outcome that was taken out of an inbox as held by one claim.
     fn hold(&mut self, key: Key, fx: &mut Effects) -> Option<Held> {
-        let ended = self.record_mut(key)?.ended_mut()?;
-        if ended.delivery != Delivery::Ready {
-            return None;
-        }
-        ended.delivery = Delivery::Held;
-        let held = Held { key, finished: ended.finished.clone() };
-        self.publish(key.root, held.finished.id, fx, || EventKind::Claimed);
-        Some(held)
+        let finished = self.roots.get_mut(key.root.0)?.hold(key.number)?;
+        self.publish(key.root, finished.id, fx, || EventKind::Claimed);
+        Some(Held { key, finished })
     }
 
     /// Ends a claim: the outcome is delivered. Nothing happens if the root is gone.
     pub(crate) fn ack(&mut self, key: Key, now: Stamp, fx: &mut Effects) {
-        if let Some(id) = self.held(key) {
-            // Before it is evicted, if it is at once.
-            self.publish(key.root, id, fx, || EventKind::Acked);
-            self.retain(key, now, fx);
-        }
+        let Some(root) = self.roots.get_mut(key.root.0) else { return };
+        let Some(id) = root.ack_held(key.number, fx) else { return };
+        root.retained.push_back((key.number, now));
+        // Before it is evicted, if it is at once.
+        self.publish(key.root, id, fx, || EventKind::Acked);
+        self.expire(key.root, now, fx);
     }
 
     /// Gives a claim back to its place in the inbox, or releases it when there is none any more.
@@ -198,8 +197,8 @@ impl Machine {
             ended.foreground = false;
         }
         let owner = self.record_mut(key).map(|record| record.owner);
-        let scopes = self.roots.get(&key.root).map(|root| &root.scopes);
-        let scope = owner.and_then(|owner| scopes?.get(&owner));
+        let scopes = self.roots.get(key.root.0).map(|root| &root.scopes);
+        let scope = owner.and_then(|owner| scopes?.get(owner));
         let open = scope.is_some_and(|scope| !scope.ended);
         let kind = if open { EventKind::GivenBack } else { EventKind::Released };
         self.publish(key.root, id, fx, || kind);
@@ -289,7 +288,7 @@ impl Machine {
 
     /// Marks an outcome as acknowledged and evicts what retention keeps no more (I4).
     pub(super) fn retain(&mut self, key: Key, now: Stamp, fx: &mut Effects) {
-        let Some(root) = self.roots.get_mut(&key.root) else { return };
+        let Some(root) = self.roots.get_mut(key.root.0) else { return };
         root.mark_acked(key.number, fx);
         root.retained.push_back((key.number, now));
         self.expire(key.root, now, fx);
@@ -298,16 +297,17 @@ impl Machine {
     /// Evicts the acknowledged outcomes that are too many or too old, the oldest first.
     pub(crate) fn expire(&mut self, root: super::RootId, now: Stamp, fx: &mut Effects) {
         let retention = self.policy.retention;
-        while let Some(state) = self.roots.get_mut(&root) {
-            let Some(&(number, acked)) = state.retained.front() else { return };
+        let Some(state) = self.roots.get_mut(root.0) else { return };
+        while let Some(&(number, acked)) = state.retained.front() {
             if state.retained.len() <= retention.count && now.since(acked) < retention.age {
                 return;
             }
             state.retained.pop_front();
             let Some(record) = state.records.remove(number) else { continue };
-            let id = record.id();
+            if self.events.is_heard() {
+                self.events.publish(root, record.id(), fx, || EventKind::Evicted);
+            }
             fx.drop(record.into_foreign());
-            self.publish(root, id, fx, || EventKind::Evicted);
         }
     }
 
@@ -319,7 +319,7 @@ impl Machine {
         fx: &mut Effects,
     ) -> Vec<Arc<Finished>> {
         self.expire(scope.root, now, fx);
-        let Some(root) = self.roots.get(&scope.root) else { return Vec::new() };
+        let Some(root) = self.roots.get(scope.root.0) else { return Vec::new() };
         let kept = root.retained.iter().filter_map(|&(number, _)| root.records.get(number));
         let own = kept.filter(|record| record.owner == scope.owner);
         own.filter_map(Record::ended).map(|ended| ended.finished.clone()).collect()
@@ -336,6 +336,27 @@ impl Machine {
 }
 
 impl Root {
+    /// Claims a record that nobody has claimed.
+    fn hold(&mut self, number: u64) -> Option<Arc<Finished>> {
+        let ended = self.records.get_mut(number)?.ended_mut()?;
+        if ended.delivery != Delivery::Ready {
+            return None;
+        }
+        ended.delivery = Delivery::Held;
+        Some(ended.finished.clone())
+    }
+
+    /// Marks a claimed record as acknowledged; `None` if nobody holds it.
+    fn ack_held(&mut self, number: u64, fx: &mut Effects) -> Option<TaskId> {
+        let ended = self.records.get(number)?.ended()?;
+        if ended.delivery != Delivery::Held {
+            return None;
+        }
+        let id = ended.finished.id;
+        self.mark_acked(number, fx);
+        Some(id)
+    }
+
     fn mark_acked(&mut self, number: u64, fx: &mut Effects) {
         let Some(record) = self.records.get_mut(number) else { return };
         let owner = record.owner;
@@ -346,7 +367,7 @@ impl Root {
         let weight = ended.finished.weight();
         self.undelivered -= 1;
         self.undelivered_bytes = self.undelivered_bytes.saturating_sub(weight);
-        if let Some(scope) = self.scopes.get_mut(&owner) {
+        if let Some(scope) = self.scopes.get_mut(owner) {
             scope.unlink(number, &mut self.records);
             scope.wake_if_over(fx);
         }

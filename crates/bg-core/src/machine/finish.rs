@@ -4,7 +4,9 @@ use super::scope::ScopeState;
 use super::{Delivery, Ended, Foreign, Key, Live, Machine, More, Root, ScopeKey, Stamp, State};
 use crate::effects::Effects;
 use crate::events::EventKind;
+use crate::id::TaskId;
 use crate::outcome::{Cancellation, Finished, Left, Outcome, Reason, Unclaimed};
+use crate::status::Status;
 use crate::sync::Arc;
 
 impl Machine {
@@ -25,20 +27,19 @@ impl Machine {
             return;
         }
         let unclaimed = self.end_scope(key, now, fx);
-        let Some(root) = self.roots.get_mut(&key.root) else { return };
+        let Some(root) = self.roots.get_mut(key.root.0) else { return };
         let Some(mut gone) = root.end_record(key.number, finished, unclaimed, now, fx) else {
             return;
         };
-        let (id, status) = (gone.finished.id, gone.finished.status());
         self.unattached -= usize::from(gone.live.wants_handle());
         self.vacate(key.root, gone.live.marks.slot(), fx);
         if let Some(handle) = gone.live.abort.take() {
             fx.drop(Foreign::Handle(handle));
         }
-        if let Some(more) = gone.live.more.take() {
-            self.tell(more, &gone.finished, fx);
+        if let (Some(more), Some(finished)) = (gone.live.more.take(), gone.told) {
+            self.tell(more, &finished, fx);
         }
-        self.publish(key.root, id, fx, || EventKind::Status(status));
+        self.publish(key.root, gone.id, fx, || EventKind::Status(gone.status));
         if !gone.delivered {
             self.retain(key, now, fx);
             self.forget_if_over(key.root, gone.owner, fx);
@@ -57,7 +58,7 @@ impl Machine {
     /// Forgets the scope of an ended owner with its last live member, and the root with its last
     /// one (I7).
     fn forget_if_over(&mut self, root: super::RootId, owner: u64, fx: &mut Effects) {
-        if let Some(state) = self.roots.get_mut(&root) {
+        if let Some(state) = self.roots.get_mut(root.0) {
             state.forget_scope_if_over(owner);
         }
         self.release_root_if_over(root, fx);
@@ -67,8 +68,8 @@ impl Machine {
     /// completion, and has the children that still run stopped.
     fn end_scope(&mut self, key: Key, now: Stamp, fx: &mut Effects) -> Vec<Unclaimed> {
         let scope = ScopeKey { root: key.root, owner: key.number };
-        let scopes = self.roots.get(&key.root).map(|root| &root.scopes);
-        if !scopes.is_some_and(|scopes| scopes.contains_key(&key.number)) {
+        let scopes = self.roots.get(key.root.0).map(|root| &root.scopes);
+        if !scopes.is_some_and(|scopes| scopes.contains(key.number)) {
             return Vec::new();
         }
         let unclaimed = self.release_scope(scope, now, fx);
@@ -78,15 +79,15 @@ impl Machine {
 
     /// Nothing is delivered in a scope from here on. It is forgotten unless something runs there.
     fn release_scope(&mut self, scope: ScopeKey, now: Stamp, fx: &mut Effects) -> Vec<Unclaimed> {
-        let Some(root) = self.roots.get_mut(&scope.root) else { return Vec::new() };
-        let Some(state) = root.scopes.get_mut(&scope.owner) else { return Vec::new() };
+        let Some(root) = self.roots.get_mut(scope.root.0) else { return Vec::new() };
+        let Some(state) = root.scopes.get_mut(scope.owner) else { return Vec::new() };
         state.wake_listeners(fx);
         let ready = state.clear_ready();
         let released = ready.iter().filter_map(|&number| root.unclaimed(number)).collect();
         for number in ready {
             self.retain(scope.task(number), now, fx);
         }
-        if let Some(root) = self.roots.get_mut(&scope.root) {
+        if let Some(root) = self.roots.get_mut(scope.root.0) {
             root.end_scope(scope.owner);
         }
         released
@@ -117,11 +118,11 @@ impl Root {
         let owner = record.owner;
         let spawned = record.spawned;
         let live = record.live_mut()?;
-        let mut scope = self.scopes.get_mut(&owner);
+        let mut scope = self.scopes.get_mut(owner);
         let sweep = scope.as_ref().and_then(|scope| scope.covers(number));
         let stopped = live.stop.is_some() || sweep.is_some();
         if let Some(finished) = Arc::get_mut(&mut finished) {
-            finished.elapsed = now.nanos_since(spawned);
+            finished.describe(std::mem::take(&mut live.text), now.nanos_since(spawned));
             if !unclaimed.is_empty() {
                 finished.left_mut().unclaimed = unclaimed;
             }
@@ -143,10 +144,11 @@ impl Root {
         self.live -= 1;
         self.undelivered += 1;
         self.undelivered_bytes = self.undelivered_bytes.saturating_add(finished.weight());
-        let (kept, delivery) = (finished.clone(), Delivery::Ready);
-        let ended = State::Ended(Ended { finished: kept, seq, delivery, foreground });
+        let (id, status) = (finished.id, finished.status());
+        let told = live.more.as_ref().map(|_| finished.clone());
+        let ended = State::Ended(Ended { finished, seq, delivery: Delivery::Ready, foreground });
         match std::mem::replace(&mut record.state, ended) {
-            State::Live(live) => Some(Gone { live, finished, owner, delivered }),
+            State::Live(live) => Some(Gone { live, id, status, told, owner, delivered }),
             State::Ended(_) => None,
         }
     }
@@ -160,19 +162,19 @@ impl Root {
     /// above (I9).
     fn end_scope(&mut self, owner: u64) {
         let keeper = self.keeper_above(owner);
-        let Some(scope) = self.scopes.get_mut(&owner) else { return };
+        let Some(scope) = self.scopes.get_mut(owner) else { return };
         scope.ended = true;
         scope.keeper = keeper;
         let orphans = std::mem::take(&mut scope.orphans);
         let lasts = scope.live > 0;
         for &orphan in &orphans {
-            self.scopes.get_mut(&orphan).into_iter().for_each(|scope| scope.keeper = keeper);
+            self.scopes.get_mut(orphan).into_iter().for_each(|scope| scope.keeper = keeper);
         }
         if !lasts {
-            self.scopes.remove(&owner);
+            self.scopes.remove(owner);
         }
         // There is none above the root's own scope, nor when the last handle of the root is gone.
-        if let Some(above) = self.scopes.get_mut(&keeper).filter(|above| !above.ended) {
+        if let Some(above) = self.scopes.get_mut(keeper).filter(|above| !above.ended) {
             above.orphans.extend(orphans);
             above.orphans.extend(lasts.then_some(owner));
         }
@@ -180,7 +182,7 @@ impl Root {
 
     fn keeper_above(&self, owner: u64) -> u64 {
         let Some(record) = self.records.get(owner) else { return ScopeKey::ROOT_OWNER };
-        match self.scopes.get(&record.owner) {
+        match self.scopes.get(record.owner) {
             Some(scope) if scope.ended => scope.keeper,
             _ => record.owner,
         }
@@ -189,11 +191,11 @@ impl Root {
     /// Forgets the scope of an ended owner once its last live member has ended (I7).
     pub(super) fn forget_scope_if_over(&mut self, owner: u64) {
         let over = |scope: &ScopeState| scope.ended && scope.live == 0;
-        if !self.scopes.get(&owner).is_some_and(over) {
+        if !self.scopes.get(owner).is_some_and(over) {
             return;
         }
-        let keeper = self.scopes.remove(&owner).map(|scope| scope.keeper);
-        if let Some(above) = keeper.and_then(|keeper| self.scopes.get_mut(&keeper)) {
+        let keeper = self.scopes.remove(owner).map(|scope| scope.keeper);
+        if let Some(above) = keeper.and_then(|keeper| self.scopes.get_mut(keeper)) {
             above.orphans.remove(&owner);
         }
     }
@@ -202,7 +204,10 @@ impl Root {
 /// What is left to do about a record that has ended.
 struct Gone {
     live: Live,
-    finished: Arc<Finished>,
+    id: TaskId,
+    status: Status,
+    /// The outcome, if there may be somebody to tell it to.
+    told: Option<Arc<Finished>>,
     owner: u64,
     /// Its owner finds it. Otherwise nobody will ask for it.
     delivered: bool,
@@ -210,7 +215,6 @@ struct Gone {
 
 impl Live {
     fn fill(&mut self, finished: &mut Finished, swept: Option<Arc<Reason>>, fx: &mut Effects) {
-        finished.text = std::mem::take(&mut self.text);
         if self.step > 0 {
             finished.left_mut().steps = self.step;
         }

@@ -21,12 +21,12 @@ impl Machine {
 
     /// Counts the live tasks of a scope.
     pub(crate) fn live(&self, scope: ScopeKey) -> usize {
-        let root = self.roots.get(&scope.root);
-        root.and_then(|root| root.scopes.get(&scope.owner)).map_or(0, |scope| scope.live)
+        let root = self.roots.get(scope.root.0);
+        root.and_then(|root| root.scopes.get(scope.owner)).map_or(0, |scope| scope.live)
     }
 
     pub(crate) fn status_of(&self, key: Key) -> Option<Status> {
-        Some(self.roots.get(&key.root)?.records.get(key.number)?.status())
+        Some(self.roots.get(key.root.0)?.records.get(key.number)?.status())
     }
 
     /// Lists a piece of them: those with a number above `after`, at most `max`.
@@ -38,15 +38,15 @@ impl Machine {
         now: Stamp,
     ) -> Vec<Snapshot> {
         let root =
-            self.roots.get(&scope.root).filter(|root| root.scopes.contains_key(&scope.owner));
+            self.roots.get(scope.root.0).filter(|root| root.scopes.contains(scope.owner));
         let Some(root) = root else { return Vec::new() };
         let shown = root.members_after(scope.owner, after).filter(|record| !record.is_foreground());
         shown.take(max).map(|record| record.snapshot(now)).collect()
     }
 
     fn members(&self, scope: ScopeKey) -> impl Iterator<Item = &Record> {
-        let root = self.roots.get(&scope.root);
-        let scope = root.and_then(|root| root.scopes.get(&scope.owner));
+        let root = self.roots.get(scope.root.0);
+        let scope = root.and_then(|root| root.scopes.get(scope.owner));
         let records = root.into_iter().flat_map(move |root| {
             let numbers = scope.map(|scope| scope.members(&root.records));
             numbers.into_iter().flatten().filter_map(|number| root.records.get(number))
@@ -106,7 +106,10 @@ impl Machine {
     /// Lists the live and undelivered tasks of all roots, by root and number.
     pub(crate) fn list_all(&self, now: Stamp) -> Vec<AdminTask> {
         let roots = self.roots.iter();
-        roots.flat_map(|(&id, root)| root.visible().map(move |r| root.shown(id, r, now))).collect()
+        let shown = roots.flat_map(|(id, root)| {
+            root.visible().map(move |record| root.shown(RootId(id), record, now))
+        });
+        shown.collect()
     }
 
     /// Stops a task whoever owns it; `None` if there is none.
@@ -125,7 +128,7 @@ impl Machine {
     /// Stops everything in all roots; returns how many of the roots' own tasks were not being
     /// stopped already.
     pub(crate) fn cancel_everything(&mut self, reason: &Reason, fx: &mut Effects) -> usize {
-        let roots: Vec<_> = self.roots.keys().copied().collect();
+        let roots: Vec<_> = self.roots.iter().map(|(root, _)| RootId(root)).collect();
         let scopes = roots.into_iter().map(|root| ScopeKey { root, owner: ScopeKey::ROOT_OWNER });
         scopes.map(|scope| self.cancel_all(scope, reason.clone(), fx)).sum()
     }
@@ -205,7 +208,7 @@ impl Snapshot {
     fn ended(finished: &Finished) -> Self {
         Self {
             id: finished.id,
-            text: finished.text.clone(),
+            text: finished.text().clone(),
             status: finished.status(),
             phase: Phase::default(),
             age: finished.elapsed(),

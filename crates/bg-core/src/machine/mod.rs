@@ -32,6 +32,7 @@
 mod admit;
 mod deliver;
 mod finish;
+mod keyed;
 mod lists;
 mod pages;
 mod record;
@@ -52,9 +53,10 @@ pub(crate) use deliver::{Next, Seek};
 pub(crate) use record::Foreign;
 pub(crate) use scope::Gauge;
 pub use stop::CancelOutcome;
-pub(crate) use wait::Seen;
+pub(crate) use wait::{Begun, Seen};
 pub use wait::WaitFor;
 
+use keyed::Keyed;
 use pages::Pages;
 use record::{Delivery, Ended, Live, More, Record, Slot, State};
 use scope::ScopeState;
@@ -101,6 +103,11 @@ impl ScopeKey {
 pub(crate) struct Stamp(u64);
 
 impl Stamp {
+    pub(crate) fn new(epoch: Instant, now: Instant) -> Self {
+        let nanos = now.saturating_duration_since(epoch).as_nanos();
+        Self(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.nanos_since(earlier))
     }
@@ -122,9 +129,7 @@ pub(crate) struct Policy {
 
 pub(crate) struct Machine {
     policy: Policy,
-    /// What stamps count from.
-    epoch: Instant,
-    roots: BTreeMap<RootId, Root>,
+    roots: Keyed<Root, 1>,
     next_root: u64,
     closed: bool,
     waits: BTreeMap<u64, wait::WaitSlot>,
@@ -143,7 +148,7 @@ pub(crate) struct Machine {
 struct Root {
     next_number: u64,
     records: Pages,
-    scopes: BTreeMap<u64, ScopeState>,
+    scopes: Keyed<ScopeState, { ScopeKey::ROOT_OWNER }>,
     completions: u64,
     /// Acknowledged records and when they were, the oldest first.
     retained: VecDeque<(u64, Stamp)>,
@@ -160,12 +165,11 @@ struct Root {
 }
 
 impl Machine {
-    pub(crate) fn new(policy: Policy, epoch: Instant) -> Self {
+    pub(crate) fn new(policy: Policy) -> Self {
         let events = EventRing::new(policy.events_kept);
         Self {
             policy,
-            epoch,
-            roots: BTreeMap::new(),
+            roots: Keyed::default(),
             next_root: 1,
             closed: false,
             waits: BTreeMap::new(),
@@ -181,13 +185,13 @@ impl Machine {
     pub(crate) fn open_root(&mut self) -> ScopeKey {
         let root = RootId(self.next_root);
         self.next_root += 1;
-        self.roots.insert(root, Root::new(self.policy.first_number));
+        self.roots.insert(root.0, Root::new(self.policy.first_number));
         ScopeKey { root, owner: ScopeKey::ROOT_OWNER }
     }
 
     /// Keeps what watches the token above a root; gives it back when the root is gone.
     pub(crate) fn keep_parent(&mut self, root: RootId, parent: ParentWatch, fx: &mut Effects) {
-        match self.roots.get_mut(&root) {
+        match self.roots.get_mut(root.0) {
             Some(root) => root.parent = Some(parent),
             None => fx.drop(Foreign::Parent(parent)),
         }
@@ -211,12 +215,6 @@ impl Machine {
         self.superseded
     }
 
-    /// Returns a time as what the table keeps of it.
-    pub(crate) fn stamp(&self, now: Instant) -> Stamp {
-        let nanos = now.saturating_duration_since(self.epoch).as_nanos();
-        Stamp(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
-
     fn publish(
         &mut self,
         root: RootId,
@@ -228,7 +226,7 @@ impl Machine {
     }
 
     fn record_mut(&mut self, key: Key) -> Option<&mut Record> {
-        self.roots.get_mut(&key.root)?.records.get_mut(key.number)
+        self.roots.get_mut(key.root.0)?.records.get_mut(key.number)
     }
 
     fn live_mut(&mut self, key: Key) -> Option<(TaskId, &mut Live)> {
@@ -238,13 +236,13 @@ impl Machine {
     }
 
     fn scope_mut(&mut self, scope: ScopeKey) -> Option<&mut ScopeState> {
-        self.roots.get_mut(&scope.root)?.scope_mut(scope.owner)
+        self.roots.get_mut(scope.root.0)?.scope_mut(scope.owner)
     }
 
     /// Finds a task that the scope owns. Another root's task is not found, like one that never
     /// existed; another scope's task of the same root is forbidden (R10).
     fn find(&self, scope: ScopeKey, task: TaskRef) -> Result<&Record, TaskError> {
-        let root = self.roots.get(&scope.root);
+        let root = self.roots.get(scope.root.0);
         let record = root
             .and_then(|root| root.records.get(task.number()))
             .filter(|record| task.kind().is_none_or(|kind| kind == record.id().kind()))
@@ -262,11 +260,11 @@ impl Machine {
 
     /// Forgets a root whose last handle is gone and in which nothing runs (I7).
     fn release_root_if_over(&mut self, root: RootId, fx: &mut Effects) {
-        let over = |r: &Root| r.live == 0 && !r.scopes.contains_key(&ScopeKey::ROOT_OWNER);
-        if !self.roots.get(&root).is_some_and(over) {
+        let over = |r: &Root| r.live == 0 && !r.scopes.contains(ScopeKey::ROOT_OWNER);
+        if !self.roots.get(root.0).is_some_and(over) {
             return;
         }
-        if let Some(root) = self.roots.remove(&root) {
+        if let Some(root) = self.roots.remove(root.0) {
             root.drop_in(fx);
         }
     }
@@ -274,10 +272,12 @@ impl Machine {
 
 impl Root {
     fn new(first_number: u64) -> Self {
+        let mut scopes = Keyed::default();
+        scopes.insert(ScopeKey::ROOT_OWNER, ScopeState::new(1));
         Self {
             next_number: first_number,
             records: Pages::default(),
-            scopes: BTreeMap::from([(ScopeKey::ROOT_OWNER, ScopeState::new(1))]),
+            scopes,
             completions: 0,
             retained: VecDeque::new(),
             live: 0,
@@ -306,12 +306,12 @@ impl Root {
 
     /// Returns the scope of this owner, if the owner lives (I7).
     fn scope_mut(&mut self, owner: u64) -> Option<&mut ScopeState> {
-        if owner != ScopeKey::ROOT_OWNER && !self.scopes.contains_key(&owner) {
+        if owner != ScopeKey::ROOT_OWNER && !self.scopes.contains(owner) {
             let above = self.records.get(owner).filter(|record| record.live().is_some())?.owner;
-            let depth = self.scopes.get(&above).map_or(1, |scope| scope.depth);
+            let depth = self.scopes.get(above).map_or(1, |scope| scope.depth);
             self.scopes.insert(owner, ScopeState::new(depth.saturating_add(1)));
         }
-        self.scopes.get_mut(&owner).filter(|scope| !scope.ended)
+        self.scopes.get_mut(owner).filter(|scope| !scope.ended)
     }
 
     /// Returns whether a stop was requested of a live record (I10).
@@ -328,7 +328,7 @@ impl Root {
     }
 
     fn sweep_over(&self, number: u64, owner: u64) -> Option<&scope::Sweep> {
-        self.scopes.get(&owner)?.covers(number)
+        self.scopes.get(owner)?.covers(number)
     }
 
     fn next_id(&mut self, kind: Kind) -> Option<TaskId> {

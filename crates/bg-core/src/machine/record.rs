@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::Stamp;
@@ -38,7 +38,7 @@ pub(super) enum State {
 /// What a task is while it lives.
 pub(crate) struct Live {
     pub(super) text: Text,
-    pub(super) abort: Option<AbortHandle>,
+    pub(super) abort: Option<JoinHandle<()>>,
     pub(super) more: Option<Box<More>>,
     pub(super) stop: Option<Arc<Reason>>,
     // These three fill sixteen bytes.
@@ -97,6 +97,13 @@ pub(super) enum Slot {
     Lent,
 }
 
+impl Slot {
+    /// Whether a new task with this slot runs at once.
+    pub(super) fn runs(self) -> bool {
+        !matches!(self, Self::Elsewhere | Self::Queued)
+    }
+}
+
 /// What few tasks use.
 #[derive(Default)]
 pub(crate) struct More {
@@ -113,7 +120,7 @@ pub(crate) struct More {
     /// What waits for the end of the grace; shared by all that were stopped together.
     pub(super) timer: Option<Arc<GraceTimer>>,
     pub(super) deadline: Option<Arc<GraceTimer>>,
-    /// Abort handles that were bound beside the first one.
+    /// What work that is done elsewhere is aborted with.
     pub(super) bound: Vec<AbortHandle>,
     pub(super) waits: BTreeSet<u64>,
     /// How many waits it is lending its slot for.
@@ -237,9 +244,11 @@ pub(crate) enum Foreign {
     More(Box<More>),
     Finished(Arc<Finished>),
     /// It may be the last thing that holds a runtime, with hooks of the host's.
-    Handle(AbortHandle),
+    Handle(JoinHandle<()>),
     Start(Box<dyn Start>),
     View(Arc<dyn View>),
     Timer(Arc<GraceTimer>),
     Parent(crate::parent::ParentWatch),
+    /// With what a wait has seen, if nobody waits any more.
+    Wait(Arc<crate::wait_cell::WaitCell>),
 }

@@ -1,6 +1,6 @@
 //! What a task reports about itself while it lives. Everything here is ignored after the end.
 
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::record::Marks;
@@ -21,18 +21,27 @@ const MAX_TRACE_LINE_BYTES: usize = 2000;
 
 impl Machine {
     /// Keeps the handle that aborts a task's work, or uses it when a stop or the end came first.
-    pub(crate) fn attach(&mut self, key: Key, handle: AbortHandle, fx: &mut Effects) {
-        let Some((_, live)) = self.live_mut(key) else { return fx.abort(handle) };
+    pub(crate) fn attach(&mut self, key: Key, handle: JoinHandle<()>, fx: &mut Effects) {
+        let Some(record) = self.record_mut(key) else { return fx.abort_task(handle) };
+        // The future has reported its end: there is nothing left to abort.
+        let Some(live) = record.live_mut() else { return fx.drop(Foreign::Handle(handle)) };
         let wanted = usize::from(live.wants_handle());
-        if live.marks.has(Marks::FORCED) || (live.stop.is_some() && !live.has_token()) {
+        if live.is_to_be_aborted() {
             live.marks.set(Marks::ABORTED);
-            fx.abort(handle);
-        } else if live.abort.is_none() {
-            live.abort = Some(handle);
+            fx.abort_task(handle);
         } else {
-            live.more().bound.push(handle);
+            live.abort = Some(handle);
         }
         self.unattached -= wanted;
+    }
+
+    /// Keeps a handle that aborts what a task of somebody else's does, or uses it when a stop or
+    /// the end came first.
+    pub(crate) fn bind(&mut self, key: Key, handle: AbortHandle, fx: &mut Effects) {
+        match self.live_mut(key) {
+            Some((_, live)) if !live.is_to_be_aborted() => live.more().bound.push(handle),
+            _ => fx.abort(handle),
+        }
     }
 
     /// Keeps what ends the grace of these tasks, as long as one of them lives.
@@ -102,7 +111,7 @@ impl Machine {
 
     /// Returns the task's token, made on first use; `None` once the task has ended.
     pub(crate) fn token(&mut self, key: Key) -> Option<CancellationToken> {
-        let root = self.roots.get(&key.root)?;
+        let root = self.roots.get(key.root.0)?;
         let stopped = root.is_stopped(root.records.get(key.number)?);
         let (_, live) = self.live_mut(key)?;
         if stopped && !live.has_token() {
@@ -155,6 +164,11 @@ impl Machine {
 }
 
 impl Live {
+    /// Whether a handle that comes now comes too late to be kept.
+    fn is_to_be_aborted(&self) -> bool {
+        self.marks.has(Marks::FORCED) || (self.stop.is_some() && !self.has_token())
+    }
+
     pub(super) fn phase(&self) -> Phase {
         self.more.as_ref().map_or_else(Phase::default, |more| more.phase)
     }

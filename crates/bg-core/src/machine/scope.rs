@@ -118,7 +118,9 @@ impl ScopeState {
     }
 
     pub(super) fn wake_listeners(&mut self, fx: &mut Effects) {
-        fx.wake(self.listeners.take());
+        if !self.listeners.is_empty() {
+            fx.wake(self.listeners.take());
+        }
     }
 
     /// Makes an outcome claimable: from the inbox, or by its id alone.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::record::{Marks, Record};
+use super::wait::Begun;
 use super::{Foreign, Key, Live, Machine, Root, RootId, ScopeKey, Slot, Stamp};
 use crate::effects::Effects;
 use crate::error::TaskError;
@@ -37,7 +38,7 @@ impl Machine {
         fx: &mut Effects,
     ) -> Result<CancelOutcome, TaskError> {
         let record = self.find(scope, task)?;
-        let root = self.roots.get(&scope.root);
+        let root = self.roots.get(scope.root.0);
         let outcome = match record.live() {
             None => CancelOutcome::AlreadyEnded(record.status()),
             Some(_) if root.is_some_and(|root| root.is_stopped(record)) => {
@@ -68,11 +69,11 @@ impl Machine {
         scope: ScopeKey,
         grace: Duration,
         fx: &mut Effects,
-    ) -> (Vec<TaskId>, u64) {
+    ) -> (Vec<TaskId>, Begun) {
         self.refuse_tasks(scope, fx);
         let below = self.live_below(scope);
         let numbers = below.iter().map(|id| id.number()).collect();
-        let wait = self.wait_for(scope.root, numbers, WaitFor::All);
+        let wait = self.wait_for(scope.root, numbers, WaitFor::All, fx);
         self.sweep(scope, &Arc::new(Reason::Closed), Some(grace), fx);
         (below, wait)
     }
@@ -121,7 +122,10 @@ impl Machine {
             record.live().map(|_| Key { root, number: record.number() })
         };
         let roots = self.roots.iter();
-        roots.flat_map(|(&id, root)| root.records.iter().filter_map(move |r| live(id, r))).collect()
+        let all = roots.flat_map(|(id, root)| {
+            root.records.iter().filter_map(move |record| live(RootId(id), record))
+        });
+        all.collect()
     }
 
     /// Requests a stop of one task; what is below it is swept.
@@ -149,9 +153,9 @@ impl Machine {
     }
 
     fn count_stopped(&mut self, key: Key) {
-        let Some(root) = self.roots.get_mut(&key.root) else { return };
+        let Some(root) = self.roots.get_mut(key.root.0) else { return };
         let Some(owner) = root.records.get(key.number).map(|record| record.owner) else { return };
-        if let Some(scope) = root.scopes.get_mut(&owner).filter(|s| s.covers(key.number).is_none())
+        if let Some(scope) = root.scopes.get_mut(owner).filter(|s| s.covers(key.number).is_none())
         {
             scope.unstopped -= 1;
         }
@@ -178,14 +182,14 @@ impl Machine {
     }
 
     fn live_below(&self, scope: ScopeKey) -> Vec<TaskId> {
-        let Some(root) = self.roots.get(&scope.root) else { return Vec::new() };
+        let Some(root) = self.roots.get(scope.root.0) else { return Vec::new() };
         let mut todo = vec![scope.owner];
         let mut found = Vec::new();
         while let Some(owner) = todo.pop() {
             let before = found.len();
             root.live_members(owner, &mut found);
             todo.extend(found[before..].iter().map(|id| id.number()));
-            todo.extend(root.scopes.get(&owner).into_iter().flat_map(|scope| &scope.orphans));
+            todo.extend(root.scopes.get(owner).into_iter().flat_map(|scope| &scope.orphans));
         }
         found.sort_unstable();
         found
@@ -194,7 +198,7 @@ impl Machine {
 
 impl Root {
     fn live_members(&self, owner: u64, found: &mut Vec<TaskId>) {
-        let Some(scope) = self.scopes.get(&owner) else { return };
+        let Some(scope) = self.scopes.get(owner) else { return };
         let records = scope.members(&self.records).filter_map(|number| self.records.get(number));
         found.extend(records.filter(|record| record.live().is_some()).map(Record::id));
     }
@@ -233,7 +237,7 @@ impl Live {
     fn abort(&mut self, fx: &mut Effects) {
         if let Some(handle) = self.abort.take() {
             self.marks.set(Marks::ABORTED);
-            fx.abort(handle);
+            fx.abort_task(handle);
         }
         for handle in self.more.iter_mut().flat_map(|more| more.bound.drain(..)) {
             fx.abort(handle);

@@ -25,10 +25,10 @@ impl Machine {
         grace: Option<Duration>,
         fx: &mut Effects,
     ) -> usize {
-        let Some(root) = self.roots.get_mut(&scope.root) else { return 0 };
+        let Some(root) = self.roots.get_mut(scope.root.0) else { return 0 };
         // The next number is 0 when all are used up.
         let last = root.next_number.wrapping_sub(1);
-        let Some(state) = root.scopes.get_mut(&scope.owner) else { return 0 };
+        let Some(state) = root.scopes.get_mut(scope.owner) else { return 0 };
         let count = std::mem::take(&mut state.unstopped);
         if state.live == 0 {
             return count;
@@ -60,8 +60,8 @@ impl Machine {
 
     /// Stops the next member of a scope; returns whether there was one.
     fn sweep_next(&mut self, scope: ScopeKey, now: Stamp, fx: &mut Effects) -> bool {
-        let Some(root) = self.roots.get_mut(&scope.root) else { return false };
-        let Some(state) = root.scopes.get_mut(&scope.owner) else { return false };
+        let Some(root) = self.roots.get_mut(scope.root.0) else { return false };
+        let Some(state) = root.scopes.get_mut(scope.owner) else { return false };
         let Some(sweep) = &mut state.sweep else { return false };
         if sweep.is_over() {
             state.sweep = None;
@@ -77,9 +77,9 @@ impl Machine {
 
     /// Moves a cursor past a record, unless the end of the record has done so.
     fn advance(&mut self, scope: ScopeKey, number: u64) {
-        let Some(root) = self.roots.get_mut(&scope.root) else { return };
+        let Some(root) = self.roots.get_mut(scope.root.0) else { return };
         let next = root.records.get(number).map_or(0, |record| record.next);
-        let state = root.scopes.get_mut(&scope.owner);
+        let state = root.scopes.get_mut(scope.owner);
         let sweep = state.and_then(|state| state.sweep.as_mut());
         if let Some(sweep) = sweep.filter(|sweep| sweep.cursor == number) {
             sweep.cursor = next;

@@ -1,8 +1,6 @@
 //! Waiting: it observes, and changes nothing that it observes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::task::{Poll, Waker};
-
 use super::{Foreign, Key, Machine, Record, RootId, ScopeKey, Stamp};
 use crate::effects::Effects;
 use crate::error::TaskError;
@@ -10,6 +8,7 @@ use crate::id::{TaskId, TaskRef};
 use crate::outcome::Finished;
 use crate::sync::Arc;
 use crate::task::Snapshot;
+use crate::wait_cell::WaitCell;
 
 /// When a wait for several tasks is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +28,7 @@ pub enum WaitFor {
 /// before it has seen it.
 pub(super) struct WaitSlot {
     root: RootId,
-    /// The task that waits for its children, and lends its slot for that time.
+    /// The task that waits for its children, if it lends its slot for that time.
     lender: Option<u64>,
     numbers: BTreeSet<u64>,
     mode: WaitFor,
@@ -38,7 +37,14 @@ pub(super) struct WaitSlot {
     succeeded: bool,
     /// In the order of their ending.
     ended: Vec<Arc<Finished>>,
-    waker: Option<Waker>,
+    cell: Arc<WaitCell>,
+}
+
+/// A wait that has begun: its key, and where it is told that it is over.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) wait: u64,
+    pub(crate) cell: Arc<WaitCell>,
 }
 
 /// What a wait has seen.
@@ -51,29 +57,38 @@ pub(crate) struct Seen {
     pub(crate) pending: Vec<Snapshot>,
 }
 
+impl Seen {
+    /// What somebody has seen who waited for all of these.
+    pub(crate) fn all(ended: Vec<Arc<Finished>>) -> Self {
+        Self { over: true, ended, pending: Vec::new() }
+    }
+}
+
 impl Machine {
-    /// Begins a wait for tasks of a scope; returns its key, under which it must be polled and ended.
+    /// Begins a wait for tasks of a scope. It must be ended unless what it sees is left in its cell.
     pub(crate) fn begin_wait(
         &mut self,
         scope: ScopeKey,
         ids: &[TaskId],
         mode: WaitFor,
         fx: &mut Effects,
-    ) -> Result<u64, TaskError> {
+    ) -> Result<Begun, TaskError> {
         ids.iter().try_for_each(|&id| self.may_wait_for(scope, id.into()))?;
-        let wait = self.wait_for(scope.root, ids.iter().map(|id| id.number()).collect(), mode);
-        if let Some(slot) = self.waits.get_mut(&wait).filter(|slot| !slot.is_over()) {
-            slot.lender = Some(scope.owner);
-            self.lend_slot(scope.task(scope.owner), fx);
+        let numbers = ids.iter().map(|id| id.number()).collect();
+        let begun = self.wait_for(scope.root, numbers, mode, fx);
+        let wait = begun.wait;
+        let under_way = self.waits.get(&wait).is_some_and(|slot| !slot.is_over());
+        if under_way && self.lend_slot(scope.task(scope.owner), fx) {
+            self.waits.get_mut(&wait).into_iter().for_each(|slot| slot.lender = Some(scope.owner));
         }
-        Ok(wait)
+        Ok(begun)
     }
 
     /// Refuses a task that waits for itself or for one above it, which would not end; that it could
     /// not touch them anyhow would be the smaller truth.
     fn may_wait_for(&self, scope: ScopeKey, task: TaskRef) -> Result<(), TaskError> {
         let above = |&number: &u64| {
-            let record = self.roots.get(&scope.root)?.records.get(number)?;
+            let record = self.roots.get(scope.root.0)?.records.get(number)?;
             Some(record.owner).filter(|&owner| owner != ScopeKey::ROOT_OWNER)
         };
         let first = Some(scope.owner).filter(|&owner| owner != ScopeKey::ROOT_OWNER);
@@ -87,7 +102,13 @@ impl Machine {
     }
 
     /// Begins a wait for tasks of a root, whoever owns them.
-    pub(super) fn wait_for(&mut self, root: RootId, numbers: BTreeSet<u64>, mode: WaitFor) -> u64 {
+    pub(super) fn wait_for(
+        &mut self,
+        root: RootId,
+        numbers: BTreeSet<u64>,
+        mode: WaitFor,
+        fx: &mut Effects,
+    ) -> Begun {
         let wait = self.next_wait;
         self.next_wait += 1;
         let (mut missing, mut ended) = (0, BTreeMap::new());
@@ -102,46 +123,33 @@ impl Machine {
         }
         let ended: Vec<_> = ended.into_values().collect();
         let succeeded = ended.iter().any(|finished| finished.outcome.is_success());
-        let (waker, lender) = (None, None);
-        let slot = WaitSlot { root, lender, numbers, mode, missing, succeeded, ended, waker };
+        let (lender, cell) = (None, WaitCell::new());
+        let begun = Begun { wait, cell: cell.clone() };
+        let slot = WaitSlot { root, lender, numbers, mode, missing, succeeded, ended, cell };
         self.waits.insert(wait, slot);
-        wait
+        self.tell_if_over(wait, fx);
+        begun
     }
 
-    /// Returns whether a wait is over; if not, its waker is kept.
-    pub(crate) fn watch_wait(&mut self, wait: u64, waker: Waker, fx: &mut Effects) -> bool {
-        match self.waits.get_mut(&wait) {
-            Some(slot) if !slot.is_over() => {
-                fx.drop_waker(slot.waker.replace(waker));
-                false
-            }
-            _ => {
-                fx.drop_waker([waker]);
-                true
-            }
+    /// Tells a wait that it is over, if it is. What waited for all and lent nothing has nothing
+    /// left to ask here: it finds what it sees in its cell, and is forgotten.
+    fn tell_if_over(&mut self, wait: u64, fx: &mut Effects) {
+        let Some(slot) = self.waits.get_mut(&wait).filter(|slot| slot.is_over()) else { return };
+        if self.closed || slot.missing > 0 || slot.lender.is_some() {
+            return fx.wake(slot.cell.tell(None));
         }
-    }
-
-    /// Polls a wait, and ends it when it is over; `None` if it has been ended before.
-    pub(crate) fn poll_wait(
-        &mut self,
-        wait: u64,
-        waker: Waker,
-        now: Stamp,
-        fx: &mut Effects,
-    ) -> Poll<Option<Seen>> {
-        if self.watch_wait(wait, waker, fx) {
-            return Poll::Ready(self.end_wait(wait, now, fx));
+        let ended = std::mem::take(&mut slot.ended);
+        fx.wake(slot.cell.tell(Some(ended)));
+        if let Some(slot) = self.waits.remove(&wait) {
+            fx.drop(Foreign::Wait(slot.cell));
         }
-        Poll::Pending
     }
 
     /// Ends a wait, over or not; `None` if it has been ended before.
-    pub(crate) fn end_wait(&mut self, wait: u64, now: Stamp, fx: &mut Effects) -> Option<Seen> {
+    pub(crate) fn end_wait(&mut self, wait: u64, now: Stamp) -> Option<Seen> {
         let slot = self.waits.remove(&wait)?;
         let over = slot.is_over();
         let pending = self.let_go(wait, &slot, |record| record.snapshot(now));
-        fx.drop_waker(slot.waker);
         Some(Seen { over, ended: slot.ended, pending })
     }
 
@@ -149,7 +157,6 @@ impl Machine {
     pub(crate) fn forget_wait(&mut self, wait: u64, fx: &mut Effects) {
         let Some(slot) = self.waits.remove(&wait) else { return };
         self.let_go(wait, &slot, |_| ());
-        fx.drop_waker(slot.waker);
         fx.drop_all(slot.ended.into_iter().map(Foreign::Finished));
     }
 
@@ -179,14 +186,12 @@ impl Machine {
             slot.missing -= 1;
             slot.succeeded |= finished.outcome.is_success();
             slot.ended.push(finished.clone());
-            if slot.is_over() {
-                fx.wake(slot.waker.take());
-            }
+            self.tell_if_over(*wait, fx);
         }
     }
 
     pub(super) fn wake_all_waits(&mut self, fx: &mut Effects) {
-        fx.wake(self.waits.values_mut().filter_map(|slot| slot.waker.take()));
+        fx.wake(self.waits.values().filter_map(|slot| slot.cell.tell(None)));
     }
 }
 
