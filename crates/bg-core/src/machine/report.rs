@@ -128,7 +128,7 @@ impl Machine {
         new: impl FnOnce(Arc<Quota>) -> OutputLog,
     ) -> Option<OutputLog> {
         let limit = self.policy.limits.output_bytes;
-        let root = self.roots.get_mut(&key.root)?;
+        let root = self.roots.get_mut(key.root.0)?;
         let more = root.records.get_mut(key.number)?.live_mut()?.more();
         let quota = root.output.get_or_insert_with(|| Quota::new(limit));
         Some(more.log.get_or_insert_with(|| new(quota.clone())).clone())
