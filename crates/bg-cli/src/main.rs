@@ -69,6 +69,8 @@ enum PlansCommand {
 }
 
 fn main() -> ExitCode {
+    // Before everything else: what a killed `bg` has started is ended by its guard.
+    bg_agents::process::guard_main();
     match Cli::parse().command {
         Command::Run(RunArgs { plan, path, json, model: Model::Script }) => {
             run::run(&run::Options { plan, path, json })

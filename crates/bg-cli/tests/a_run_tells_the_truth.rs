@@ -85,9 +85,25 @@ fn the_document_has_a_row_for_every_task_and_a_summary() {
     assert!(inventory["elapsed_ms"].is_u64());
     let heartbeat = &document["tasks"][4];
     assert_eq!((&heartbeat["status"], &heartbeat["failed"]), (&"killed".into(), &false.into()));
+    let receipt = &heartbeat["receipt"];
+    assert_eq!(receipt["signals"], serde_json::json!(["SIGTERM"]), "{receipt}");
+    assert_eq!(receipt["survivors"], serde_json::json!([]), "{receipt}");
     let summary = &document["summary"];
     assert_eq!((&summary["tasks"], &summary["failed"]), (&5.into(), &0.into()));
     assert_eq!((&summary["tool_calls"], &summary["interrupted"]), (&7.into(), &false.into()));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stopped_process_is_reported_with_its_receipt() {
+    let folder = repository();
+    let path = folder.path().to_str().unwrap();
+    let output = bg(&["run", "survey", "--path", path]).output().unwrap();
+    let text = stdout(&output);
+    let receipt = text.lines().find(|line| line.contains("receipt: ")).unwrap_or(&text);
+    assert!(receipt.contains("SIGTERM, then ended by signal 15; held by "), "{text}");
+    // `bg` has a guard, and what it holds processes with is exact.
+    assert!(receipt.ends_with("; gone"), "{text}");
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub enum ProcessError {
     },
     /// Arguments and variables are more than the system passes to a program.
     #[error("the arguments and variables are too long")]
-    TooLong,
+    TooLong(#[source] io::Error),
     /// Somebody has the program open for writing, still after a few attempts.
     #[error("\"{}\" is being written", program.display())]
     TextBusy {
@@ -163,7 +163,7 @@ fn system_said(source: io::Error, program: &Path, folder: Option<&Path>) -> Proc
     match source.kind() {
         io::ErrorKind::NotFound => ProcessError::NotFound { program },
         io::ErrorKind::PermissionDenied => ProcessError::PermissionDenied { program },
-        io::ErrorKind::ArgumentListTooLong => ProcessError::TooLong,
+        io::ErrorKind::ArgumentListTooLong => ProcessError::TooLong(source),
         io::ErrorKind::ExecutableFileBusy => ProcessError::TextBusy { program },
         io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => ProcessError::ForkLimit(source),
         _ if cfg!(unix) && source.raw_os_error() == Some(ENOEXEC) => {

@@ -28,8 +28,11 @@ async fn a_process_can_heed_sigterm() {
     assert_eq!(done.status(), Status::Cancelled);
     assert_eq!(exit(&done).code, Some(7));
     assert!(output(&done).contains("tidied"));
-    let receipt =
-        json!({"signals": ["SIGTERM"], "exit_code": 7, "signal": null, "containment": "group"});
+    let receipt = json!({
+        "requested": {"grace_ms": 300}, "signals": ["SIGTERM"], "exit_code": 7, "signal": null,
+        "containment": "marked", "survivors": [], "unattributed": [],
+        "verdict": "gone_as_far_as_seen",
+    });
     assert_eq!(done.outcome.output().unwrap().data(), Some(&json!({"receipt": receipt})));
 }
 

@@ -54,8 +54,11 @@ async fn a_slow_command_goes_on_in_the_background_and_says_so() {
     assert!(answer["note"].as_str().unwrap().contains("background"));
     let id = &answer["task_id"];
     let stopped = caller.answer("CancelTask", json!({"task_id": id})).await;
-    let receipt =
-        json!({"signals": ["SIGTERM"], "exit_code": null, "signal": 15, "containment": "group"});
+    let receipt = json!({
+        "requested": {"grace_ms": 5000}, "signals": ["SIGTERM"], "exit_code": null, "signal": 15,
+        "containment": "marked", "survivors": [], "unattributed": [],
+        "verdict": "gone_as_far_as_seen",
+    });
     let expected =
         json!({"task_id": id, "cancelled": true, "status": "killed", "receipt": receipt});
     assert_eq!(stopped, expected);

@@ -2,8 +2,9 @@
 
 use bg_agents::core::{Exit, Kind, TaskId};
 use serde::Serialize;
+use serde_json::Value;
 
-use super::result::status;
+use super::result::{receipt, status};
 use super::{Run, TaskResult};
 
 #[derive(Serialize)]
@@ -31,6 +32,9 @@ struct Row<'a> {
     reason: Option<String>,
     #[serde(flatten)]
     exit: Option<Exit>,
+    /// What a stop did to a process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<&'a Value>,
     trace: &'a [String],
 }
 
@@ -87,6 +91,7 @@ fn row(result: &TaskResult) -> Row<'_> {
         failed: result.failed(),
         reason: finished.outcome.reason(),
         exit,
+        receipt: receipt(finished),
         trace: finished.trace(),
     }
 }

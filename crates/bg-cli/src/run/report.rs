@@ -1,6 +1,6 @@
 //! The report at the end of a run.
 
-use super::result::ending;
+use super::result::{ending, receipt_words};
 use super::screen::{count, one_line, time};
 use super::{Run, TaskResult};
 
@@ -14,6 +14,9 @@ pub(crate) fn report(run: &Run) -> String {
     text.push_str(&row(["task", "label", "time", "steps", "calls", "how it ended"]));
     for result in &run.watched.results {
         text.push_str(&result_row(result));
+        if let Some(receipt) = receipt_words(&result.finished) {
+            text.push_str(&format!("    {receipt}\n"));
+        }
     }
     for problem in &run.watched.not_started {
         text.push_str(&format!("  not started: {problem}\n"));

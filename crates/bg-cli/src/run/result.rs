@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use bg_agents::core::{Finished, Kind, OutputLog, Status, text};
+use bg_agents::core::{Finished, Kind, Output, OutputLog, Status, text};
 use bg_agents::tools::status_word;
+use serde_json::Value;
 
 use super::rest::Rest;
 use super::screen::{count, harmless, one_line, time};
@@ -102,6 +103,27 @@ pub(crate) fn ending(finished: &Finished) -> String {
 pub(crate) fn summary(finished: &Finished) -> String {
     let label = one_line(finished.label());
     format!("{label}: {}, after {}", ending(finished), time(finished.elapsed()))
+}
+
+/// What a stop did to a process, as data.
+pub(crate) fn receipt(finished: &Finished) -> Option<&Value> {
+    finished.outcome.output()?.data()?.get("receipt")
+}
+
+/// The same in words: `receipt: SIGTERM, then ended by signal 15; held by cgroup; gone`.
+pub(crate) fn receipt_words(finished: &Finished) -> Option<String> {
+    let receipt = receipt(finished)?;
+    let words = |field: &str| receipt[field].as_str().unwrap_or("unknown").replace('_', " ");
+    let signals = receipt["signals"].as_array()?.iter().filter_map(Value::as_str);
+    let signals = signals.collect::<Vec<_>>().join(", ");
+    let exit = finished.outcome.output().and_then(Output::exit);
+    let exit = exit.map_or_else(|| "did not die".to_owned(), |exit| exit.to_string());
+    let left = [("survivors", "survived"), ("unattributed", "unattributed")].map(|(field, word)| {
+        let left = receipt[field].as_array().map_or(0, Vec::len);
+        if left > 0 { format!("; {left} {word}") } else { String::new() }
+    });
+    let (held, verdict) = (words("containment"), words("verdict"));
+    Some(format!("receipt: {signals}, then {exit}; held by {held}; {verdict}{}", left.concat()))
 }
 
 /// Returns whether an output is more than is printed.
