@@ -187,7 +187,8 @@ pub(crate) struct Left {
 
 // With the two counts of its `Arc` it is as large as what glibc frees and finds again at once.
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Finished>() <= 104, "an outcome has outgrown the fast bins of glibc");
+const _: () =
+    assert!(size_of::<Finished>() <= 104, "an outcome has outgrown the fast bins of glibc");
 
 impl Finished {
     /// Most trace lines that are kept; one marker follows when there were more.

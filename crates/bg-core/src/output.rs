@@ -251,13 +251,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    const NOTHING: Self = Self {
-        input_tokens: 0,
-        output_tokens: 0,
-        cached_tokens: 0,
-        requests: 0,
-        tool_calls: 0,
-    };
+    const NOTHING: Self =
+        Self { input_tokens: 0, output_tokens: 0, cached_tokens: 0, requests: 0, tool_calls: 0 };
 
     /// Adds what something else cost.
     ///

@@ -134,7 +134,7 @@ fn detached(cx: &ToolContext, task_id: TaskId) -> Result<ToolOutput, ToolError> 
 
 fn ended(finished: &Finished) -> Ended {
     const MAX_REASON_BYTES: usize = 500;
-    let exit = finished.outcome.output().and_then(|output| output.exit());
+    let exit = finished.outcome.output().and_then(bg_core::Output::exit);
     let status = status_word(finished.id.kind(), finished.status());
     let Exit { code, signal } = exit.unwrap_or(Exit { code: None, signal: None });
     Ended {

@@ -88,10 +88,10 @@ pub use stdin::{StdinError, StdinWriter};
 /// # Examples
 ///
 /// ```no_run
-/// fn main() {
-///     bg_process::guard_main();
-///     // Threads, runtimes, arguments: everything else.
-/// }
+/// // In `fn main`, before `#[tokio::main]` or anything else has started threads:
+/// bg_process::guard_main();
+/// let runtime = tokio::runtime::Runtime::new()?;
+/// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn guard_main() {
     #[cfg(target_os = "linux")]

@@ -92,11 +92,7 @@ impl Processes {
         Ok((self.start(spec, Some(pending))?, writer))
     }
 
-    fn start(
-        &self,
-        mut spec: ProcessSpec,
-        input: Option<Pending>,
-    ) -> Result<TaskId, ProcessError> {
+    fn start(&self, mut spec: ProcessSpec, input: Option<Pending>) -> Result<TaskId, ProcessError> {
         spec.check()?;
         spec.containment = self.containment;
         let program = spec.resolve()?;

@@ -65,10 +65,8 @@ pub enum Containment {
     Marked,
     /// The process group alone; a descendant that has left it is not reached.
     Group,
-    /// A job object of Windows.
+    /// A job object of Windows. Exact.
     Job,
-    /// The process alone.
-    Process,
 }
 
 impl Containment {
@@ -77,10 +75,8 @@ impl Containment {
         Self::Marked
     } else if cfg!(unix) {
         Self::Group
-    } else if cfg!(windows) {
-        Self::Job
     } else {
-        Self::Process
+        Self::Job
     };
 
     /// Returns whether nothing that the process starts can leave it.
@@ -150,6 +146,7 @@ impl StopReceipt {
     }
 }
 
+#[expect(clippy::ref_option, reason = "what serde calls it with")]
 fn exit_fields<S: serde::Serializer>(exit: &Option<Exit>, to: S) -> Result<S::Ok, S::Error> {
     exit.unwrap_or(Exit { code: None, signal: None }).serialize(to)
 }

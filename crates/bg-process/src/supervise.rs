@@ -148,13 +148,11 @@ impl Life<'_> {
 
     /// Ends what is left after the exit. What goes wrong here changes nothing about the exit.
     async fn end(&mut self, stopped: bool) -> Rest {
-        match self.child.end(stopped).await {
-            Ok(rest) => rest,
-            Err(_) => {
-                self.child.clear().await;
-                Rest::default()
-            }
+        if let Ok(rest) = self.child.end(stopped).await {
+            return rest;
         }
+        self.child.clear().await;
+        Rest::default()
     }
 }
 
@@ -177,8 +175,7 @@ impl Ending {
             });
         }
         let exit = self.exited.map(|exited| exited.exit);
-        let receipt =
-            StopReceipt::new(self.grace, self.signals, exit, self.containment, self.rest);
+        let receipt = StopReceipt::new(self.grace, self.signals, exit, self.containment, self.rest);
         Err(receipt.into_failure(&self.output))
     }
 }

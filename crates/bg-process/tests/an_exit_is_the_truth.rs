@@ -77,7 +77,11 @@ async fn an_exit_does_not_wait_for_whoever_holds_the_pipe() {
     let done = host.run(spec).await;
     assert_eq!(exit(&done).code, Some(4));
     assert!(before.elapsed() < Duration::from_secs(4), "took {:?}", before.elapsed());
-    assert!(done.trace().iter().any(|line| line.contains("output incomplete")), "{:?}", done.trace());
+    assert!(
+        done.trace().iter().any(|line| line.contains("output incomplete")),
+        "{:?}",
+        done.trace()
+    );
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ pub fn format_outcome(finished: &Finished) -> String {
 }
 
 fn header(finished: &Finished) -> String {
-    let exit = finished.outcome.output().and_then(|output| output.exit());
+    let exit = finished.outcome.output().and_then(bg_core::Output::exit);
     let status = match (status_word(finished.id.kind(), finished.status()), exit) {
         ("exited", Some(exit)) => exit.to_string(),
         (word, _) => word.to_owned(),

@@ -131,7 +131,7 @@ impl Ended {
         let task_id = finished.id;
         if task_id.kind() == Kind::PROCESS {
             let output = finished.log().map(LogView::of).unwrap_or_default();
-            let exit = finished.outcome.output().and_then(|output| output.exit());
+            let exit = finished.outcome.output().and_then(bg_core::Output::exit);
             let exit = ExitView::of(exit);
             return Self::Process(EndedProcess {
                 task_id,

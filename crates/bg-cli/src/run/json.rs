@@ -72,7 +72,7 @@ pub(crate) fn document(run: &Run) -> String {
 
 fn row(result: &TaskResult) -> Row<'_> {
     let finished = &result.finished;
-    let exit = finished.outcome.output().and_then(|output| output.exit());
+    let exit = finished.outcome.output().and_then(bg_agents::Output::exit);
     // One that could not be started has the fields too, empty.
     let none = Exit { code: None, signal: None };
     let exit = (finished.id.kind() == Kind::PROCESS).then(|| exit.unwrap_or(none));

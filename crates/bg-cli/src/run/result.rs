@@ -88,7 +88,7 @@ pub(crate) fn status(finished: &Finished) -> &'static str {
 
 /// How it ended, in words: `exited with code 3`, `errored: no such file: it was moved`.
 pub(crate) fn ending(finished: &Finished) -> String {
-    let exit = finished.outcome.output().and_then(|output| output.exit());
+    let exit = finished.outcome.output().and_then(Output::exit);
     let status = status(finished);
     let words = match (finished.outcome.reason(), exit) {
         (Some(reason), Some(exit)) => format!("{status} ({reason}; {exit})"),
@@ -118,10 +118,11 @@ pub(crate) fn receipt_words(finished: &Finished) -> Option<String> {
     let signals = signals.collect::<Vec<_>>().join(", ");
     let exit = finished.outcome.output().and_then(Output::exit);
     let exit = exit.map_or_else(|| "did not die".to_owned(), |exit| exit.to_string());
-    let left = [("survivors", "survived"), ("unattributed", "unattributed")].map(|(field, word)| {
-        let left = receipt[field].as_array().map_or(0, Vec::len);
-        if left > 0 { format!("; {left} {word}") } else { String::new() }
-    });
+    let left =
+        [("survivors", "survived"), ("unattributed", "unattributed")].map(|(field, word)| {
+            let left = receipt[field].as_array().map_or(0, Vec::len);
+            if left > 0 { format!("; {left} {word}") } else { String::new() }
+        });
     let (held, verdict) = (words("containment"), words("verdict"));
     Some(format!("receipt: {signals}, then {exit}; held by {held}; {verdict}{}", left.concat()))
 }

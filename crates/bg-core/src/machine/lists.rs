@@ -37,8 +37,7 @@ impl Machine {
         max: usize,
         now: Stamp,
     ) -> Vec<Snapshot> {
-        let root =
-            self.roots.get(scope.root.0).filter(|root| root.scopes.contains(scope.owner));
+        let root = self.roots.get(scope.root.0).filter(|root| root.scopes.contains(scope.owner));
         let Some(root) = root else { return Vec::new() };
         let shown = root.members_after(scope.owner, after).filter(|record| !record.is_foreground());
         shown.take(max).map(|record| record.snapshot(now)).collect()
@@ -214,7 +213,7 @@ impl Snapshot {
             age: finished.elapsed(),
             last_trace: finished.trace().last().cloned(),
             output_bytes: finished.log().map_or(0, OutputLog::total),
-            exit: finished.outcome.output().and_then(|output| output.exit()),
+            exit: finished.outcome.output().and_then(crate::Output::exit),
             reason: finished.outcome.reason(),
         }
     }

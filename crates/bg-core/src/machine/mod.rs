@@ -53,8 +53,8 @@ pub(crate) use deliver::{Next, Seek};
 pub(crate) use record::Foreign;
 pub(crate) use scope::Gauge;
 pub use stop::CancelOutcome;
-pub(crate) use wait::{Begun, Seen};
 pub use wait::WaitFor;
+pub(crate) use wait::{Begun, Seen};
 
 use keyed::Keyed;
 use pages::Pages;

@@ -155,8 +155,7 @@ impl Machine {
     fn count_stopped(&mut self, key: Key) {
         let Some(root) = self.roots.get_mut(key.root.0) else { return };
         let Some(owner) = root.records.get(key.number).map(|record| record.owner) else { return };
-        if let Some(scope) = root.scopes.get_mut(owner).filter(|s| s.covers(key.number).is_none())
-        {
+        if let Some(scope) = root.scopes.get_mut(owner).filter(|s| s.covers(key.number).is_none()) {
             scope.unstopped -= 1;
         }
     }

@@ -1,6 +1,5 @@
 //! Waiting: it observes, and changes nothing that it observes.
 
-use std::collections::{BTreeMap, BTreeSet};
 use super::{Foreign, Key, Machine, Record, RootId, ScopeKey, Stamp};
 use crate::effects::Effects;
 use crate::error::TaskError;
@@ -9,6 +8,7 @@ use crate::outcome::Finished;
 use crate::sync::Arc;
 use crate::task::Snapshot;
 use crate::wait_cell::WaitCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// When a wait for several tasks is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -103,10 +103,8 @@ impl Direct {
     fn exit(&self) -> io::Result<Option<Exit>> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         let status = waitid(WaitId::Pid(self.leader), options)?;
-        Ok(status.map(|status| Exit {
-            code: status.exit_status(),
-            signal: status.terminating_signal(),
-        }))
+        Ok(status
+            .map(|status| Exit { code: status.exit_status(), signal: status.terminating_signal() }))
     }
 
     pub(super) async fn terminate(&mut self) {

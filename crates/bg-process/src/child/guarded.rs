@@ -74,7 +74,11 @@ impl Guarded {
         let launch = what.launch()?.to_file()?;
         let order = Order { number: what.number, fence };
         let fds = [OwnedFd::from(theirs), launch, input, output, errors];
-        guard.send(order, fds).await.map_err(StartError::GuardDied).inspect_err(|_| forget(guard))?;
+        guard
+            .send(order, fds)
+            .await
+            .map_err(StartError::GuardDied)
+            .inspect_err(|_| forget(guard))?;
         ours.set_nonblocking(true)?;
         let containment = match fence {
             Fence::Cgroup => Containment::Cgroup,

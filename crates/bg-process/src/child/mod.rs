@@ -5,7 +5,7 @@ mod direct;
 #[cfg(target_os = "linux")]
 mod guarded;
 #[cfg(not(unix))]
-mod other;
+mod job;
 #[cfg(unix)]
 mod undertaker;
 
@@ -18,7 +18,7 @@ use crate::receipt::{Containment, Rest};
 #[cfg(unix)]
 pub(crate) use direct::Direct;
 #[cfg(not(unix))]
-pub(crate) use other::Direct;
+pub(crate) use job::Direct;
 
 /// The host's ends of a child's standard streams.
 pub(crate) struct Streams {

@@ -26,15 +26,14 @@ const SLOWEST: Duration = Duration::from_millis(500);
 /// Sees to the rest.
 pub(super) fn bury(left: Left) {
     let mut all = LEFT.lock();
-    match &mut *all {
-        Some(all) => all.push(left),
-        None => {
-            *all = Some(vec![left]);
-            let thread = std::thread::Builder::new().name("bg-undertaker".into()).spawn(work);
-            if let Err(error) = thread {
-                tracing::warn!(%error, "killed children are not reaped");
-            }
-        }
+    if let Some(all) = &mut *all {
+        all.push(left);
+        return;
+    }
+    *all = Some(vec![left]);
+    let thread = std::thread::Builder::new().name("bg-undertaker".into()).spawn(work);
+    if let Err(error) = thread {
+        tracing::warn!(%error, "killed children are not reaped");
     }
 }
 

@@ -65,6 +65,25 @@ fn reap(child: Pid) {
     let _ = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty());
 }
 
+/// What the system call takes; see clone3(2). Fields that are zero are not used.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// Forks; in the child the answer is `None`. Where the kernel cannot have a child born in a group,
 /// there is an error with a group and none without.
 ///
@@ -77,23 +96,6 @@ unsafe fn fork_into(group: Option<BorrowedFd<'_>>) -> io::Result<Option<Pid>> {
         // SAFETY: the caller's.
         return unsafe { fork() };
     };
-    // What the system call takes; see clone3(2). Fields that are zero are not used.
-    #[repr(C)]
-    #[derive(Default)]
-    struct CloneArgs {
-        flags: u64,
-        pidfd: u64,
-        child_tid: u64,
-        parent_tid: u64,
-        exit_signal: u64,
-        stack: u64,
-        stack_size: u64,
-        tls: u64,
-        set_tid: u64,
-        set_tid_size: u64,
-        cgroup: u64,
-    }
-    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
     let args = CloneArgs {
         flags: CLONE_INTO_CGROUP,
         exit_signal: libc::SIGCHLD as u64,

@@ -124,9 +124,7 @@ impl Warden {
 
     fn is_over(&self) -> bool {
         match &self.role {
-            Role::Guard(guard) => {
-                guard.orders.is_none() && self.wards.is_empty() && self.childless
-            }
+            Role::Guard(guard) => guard.orders.is_none() && self.wards.is_empty() && self.childless,
             Role::Reaper => self.wards.is_empty(),
         }
     }
@@ -214,11 +212,12 @@ impl Warden {
         let strays = self.strays();
         let childless = self.childless;
         let wards = &mut self.wards;
-        let is_over = |number: &u64| {
-            wards.get_mut(number).is_none_or(|ward| ward.press(childless, &strays))
-        };
+        let is_over =
+            |number: &u64| wards.get_mut(number).is_none_or(|ward| ward.press(childless, &strays));
         let over: Vec<u64> = self.ending.iter().copied().filter(is_over).collect();
-        over.into_iter().for_each(|number| self.dismiss(number));
+        for number in over {
+            self.dismiss(number);
+        }
     }
 
     /// What a guard has adopted and cannot attribute to a task: what has left its control group, and
@@ -282,14 +281,12 @@ impl Warden {
 
     /// Does some work in a process of its own.
     pub(super) fn help_with(&mut self, work: fn()) -> io::Result<()> {
-        match self.fork_helper()? {
-            true => Ok(()),
-            false => {
-                close_all_but(&[]);
-                work();
-                std::process::exit(0)
-            }
+        if self.fork_helper()? {
+            return Ok(());
         }
+        close_all_but(&[]);
+        work();
+        std::process::exit(0)
     }
 
     /// Forks; answers with true here, and with false in the new process.

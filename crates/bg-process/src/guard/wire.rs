@@ -236,13 +236,9 @@ mod tests {
 
     #[test]
     fn an_order_arrives_with_its_descriptors() {
-        let (here, there) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .unwrap();
+        let (here, there) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .unwrap();
         assert!(Order::receive(&there).unwrap().is_none());
         let order = Order { number: 7, fence: Fence::Subreaper };
         order.send(here.as_fd(), [here.as_fd(); FDS], SendFlags::empty()).unwrap();

@@ -73,7 +73,8 @@ impl Cgroup {
 
     /// Sends SIGKILL to everything in it; what is being forked meanwhile dies too.
     pub(crate) fn kill(&self) -> io::Result<()> {
-        let file = openat(&self.folder, "cgroup.kill", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let file =
+            openat(&self.folder, "cgroup.kill", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
         rustix::io::write(file, b"1")?;
         Ok(())
     }

@@ -4,9 +4,7 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 
-use rustix::process::{
-    Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
 use crate::receipt::Leftover;
 

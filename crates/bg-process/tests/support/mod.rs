@@ -54,7 +54,7 @@ impl Host {
 
 pub(crate) fn exit(finished: &Finished) -> Exit {
     let output = finished.outcome.output();
-    output.and_then(|output| output.exit()).unwrap_or_else(|| panic!("no exit in {finished:?}"))
+    output.and_then(bg_core::Output::exit).unwrap_or_else(|| panic!("no exit in {finished:?}"))
 }
 
 pub(crate) fn output(finished: &Finished) -> String {
