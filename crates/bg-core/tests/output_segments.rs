@@ -115,7 +115,7 @@ proptest! {
     #[test]
     fn what_is_kept_is_what_was_written_and_memory_holds(
         caps in caps(),
-        writes in proptest::collection::vec(write(), 0..30),
+        writes in proptest::collection::vec(write(), 0..16),
         max in prop_oneof![Just(usize::MAX), 50_000..300_000_usize],
     ) {
         let log = OutputLog::new(caps);
@@ -138,13 +138,19 @@ proptest! {
 #[test]
 fn a_byte_at_a_time_costs_no_buffer_each() {
     let log = OutputLog::new(LogCaps::default());
-    for _ in 0..2_000_000 {
+    for _ in 0..1_200_000 {
         log.write(Stream::Stdout, b".");
     }
     check_memory(&log);
     let log = OutputLog::new(LogCaps::default());
     log.write(Stream::Stdout, b"one line\n");
-    assert!(log.allocated() < 100, "who writes little costs little");
+    assert!(log.allocated() < 1000, "who writes little costs little");
+    let log = OutputLog::new(LogCaps { head: 0, tail: 1 << 20 });
+    for _ in 0..50_000 {
+        drop(log.write_owned(Stream::Stdout, b".".to_vec()));
+        drop(log.write_owned(Stream::Stdout, Vec::new()));
+    }
+    check_memory(&log);
 }
 
 #[test]
@@ -173,6 +179,23 @@ fn buffers_that_are_nearly_empty_are_not_kept() {
         assert_eq!(buffer.as_ptr(), before);
     }
     check_memory(&log);
+}
+
+#[test]
+fn a_log_that_is_closed_costs_what_it_keeps() {
+    for bytes in [0, 1, 1_000, 200_000, 900_000, 5_000_000] {
+        let log = OutputLog::new(LogCaps { head: 1_000, tail: 600_000 });
+        for piece in written(0..bytes).chunks(OutputLog::BUFFER_BYTES - 1) {
+            let mut buffer = Vec::with_capacity(OutputLog::BUFFER_BYTES);
+            buffer.extend(piece);
+            drop(log.write_owned(Stream::Stdout, buffer));
+        }
+        let before = read_all(&log, usize::MAX, None);
+        log.close();
+        let kept = index(log.total() - log.omitted());
+        assert!(log.allocated() <= 2 * kept + 1_000, "{} for {kept}", log.allocated());
+        assert!(read_all(&log, usize::MAX, None) == before);
+    }
 }
 
 #[test]

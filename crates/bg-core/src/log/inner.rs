@@ -43,9 +43,10 @@ impl Inner {
         self.head.allocated() + self.tail.allocated()
     }
 
-    /// Takes the memory that only a writer needs, to be freed outside the lock.
-    pub(super) fn take_spare(&mut self) -> Option<Vec<u8>> {
-        self.tail.recycle(0)
+    /// Frees what only a writer needs.
+    pub(super) fn settle(&mut self) {
+        self.head.settle();
+        self.tail.settle();
     }
 
     /// Returns what to tell about growth: the first bytes, then once in [`TOLD_EVERY`] bytes.

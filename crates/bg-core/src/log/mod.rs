@@ -14,8 +14,9 @@
 //! 4. The runs of a part cover it without gap or overlap, in order; so do its segments, of which
 //!    the first may begin before it.
 //! 5. The account of the log holds `head.len() + tail.len()`.
-//! 6. The buffers take at most three segments more than the bytes that are kept: what the first
-//!    segment has dropped, the room in the others, and a spare buffer.
+//! 6. The buffers of a part take at most three segments more than the bytes that it keeps: what
+//!    the first segment has dropped, the room in the others, and a spare buffer. Once a log has
+//!    settled they take at most twice as much as it keeps.
 //!
 //! # Lock order
 //!
@@ -269,9 +270,9 @@ impl OutputLog {
     /// Wakes who follows a closed log, and frees what only a writer needs.
     pub(crate) fn settle(&self) {
         let mut inner = self.0.inner.lock();
-        let (followers, spare) = (inner.followers.take(), inner.take_spare());
+        inner.settle();
+        let followers = inner.followers.take();
         drop(inner);
-        drop(spare);
         followers.for_each(|waker| shielded(|| waker.wake()));
     }
 
@@ -290,8 +291,7 @@ impl OutputLog {
         self.0.inner.lock().omitted()
     }
 
-    /// Returns how much memory its buffers take: never much more than the caps, whatever is
-    /// written.
+    /// Returns how much memory it takes: little more than what it keeps, whatever is written.
     pub fn allocated(&self) -> usize {
         self.0.inner.lock().allocated()
     }

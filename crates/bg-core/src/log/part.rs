@@ -56,10 +56,24 @@ impl Part {
         self.runs.len() >= MAX_RUNS
     }
 
-    /// Returns how much memory the buffers take.
+    /// Returns how much memory the part takes.
     pub(super) fn allocated(&self) -> usize {
         let segments = self.segments.iter().map(|segment| segment.bytes.capacity());
-        segments.sum::<usize>() + self.spare.as_ref().map_or(0, Vec::capacity)
+        let buffers = segments.sum::<usize>() + self.spare.as_ref().map_or(0, Vec::capacity);
+        let lists = self.segments.capacity() * size_of::<Segment>();
+        buffers + lists + self.runs.capacity() * size_of::<(Stream, usize)>()
+    }
+
+    /// Frees what only a writer needs: nothing more is pushed.
+    pub(super) fn settle(&mut self) {
+        self.spare = None;
+        self.runs.shrink_to_fit();
+        if self.allocated() > 2 * self.len() {
+            let mut bytes = Vec::with_capacity(self.len());
+            self.copy(&mut bytes, self.start, self.end);
+            let whole = (!bytes.is_empty()).then_some(Segment { start: self.start, bytes });
+            (self.segments, self.slack) = (whole.into_iter().collect(), 0);
+        }
     }
 
     /// Moves an empty part: these bytes lie before it.
@@ -103,12 +117,15 @@ impl Part {
         self.segments.back().map_or(0, Segment::room)
     }
 
-    /// Returns whether a buffer is worth keeping as it is: it is nearly full, and what room it has
-    /// left does not add up to more than a segment with that of the others.
+    /// Returns whether a buffer is worth keeping as it is: it has about the size of a segment, and
+    /// what room it has left does not add up to more than one with that of the others.
     pub(super) fn keeps(&self, buffer: &Vec<u8>) -> bool {
+        let sizes = self.segment_bytes / 2..=self.segment_bytes;
         let room = buffer.capacity() - buffer.len();
         let slack = self.slack + self.room_of_last() + room;
-        buffer.capacity() <= self.segment_bytes && room <= buffer.len() && slack <= SEGMENT_BYTES
+        sizes.contains(&buffer.len())
+            && sizes.contains(&buffer.capacity())
+            && slack <= self.segment_bytes
     }
 
     /// Takes a whole buffer as the last segment.
