@@ -19,7 +19,13 @@ struct Pipe<R> {
     reader: Option<R>,
     /// Empty between two reads.
     buffer: Vec<u8>,
+    /// How much is asked for at a time.
+    size: usize,
 }
+
+/// What is asked for at a time of a child that has not written as much at once yet: most never do,
+/// and what all the pipes of a user may hold is limited.
+const FIRST_BYTES: usize = 4096;
 
 /// The end of a pipe that a child writes to.
 pub(crate) trait PipeEnd: AsyncRead + Unpin {
@@ -71,17 +77,20 @@ impl<Out: PipeEnd, Err: PipeEnd> Pump<Out, Err> {
 
 impl<R: PipeEnd> Pipe<R> {
     fn new(stream: Stream, reader: Option<R>) -> Self {
-        reader.iter().for_each(PipeEnd::grow);
-        Self { stream, reader, buffer: Vec::new() }
+        Self { stream, reader, buffer: Vec::new(), size: FIRST_BYTES }
     }
 
     async fn copy(&mut self, log: &OutputLog) {
         while let Some(reader) = &mut self.reader {
             // Only here does it have a size: a pipe that nobody reads costs none.
-            self.buffer.reserve_exact(OutputLog::BUFFER_BYTES);
+            self.buffer.reserve_exact(self.size);
             match reader.read_buf(&mut self.buffer).await {
                 Ok(0) => self.end(),
-                Ok(_) => {
+                Ok(count) => {
+                    if count == FIRST_BYTES && self.size == FIRST_BYTES {
+                        self.size = OutputLog::BUFFER_BYTES;
+                        reader.grow();
+                    }
                     self.buffer = log.write_owned(self.stream, std::mem::take(&mut self.buffer));
                 }
                 Err(error) => {
