@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bg_core::{Exit, Finished, TaskId, text};
 use bg_tools::{
-    LogView, SecsArg, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, parse_args,
-    status_word,
+    LogView, SecsArg, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, output_incomplete,
+    parse_args, status_word,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,8 @@ struct Ended {
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<i32>,
     output: LogView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_incomplete: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -143,6 +145,7 @@ fn ended(finished: &Finished) -> Ended {
         exit_code: code,
         signal,
         output: finished.log().map(LogView::of).unwrap_or_default(),
+        output_incomplete: output_incomplete(finished).cloned(),
         reason: finished.outcome.reason().map(|reason| text::cut(reason, MAX_REASON_BYTES)),
     }
 }

@@ -126,3 +126,16 @@ async fn what_cannot_run_is_an_error_that_says_why() {
     let wire = caller.call("Bash", json!({})).await;
     assert_eq!(wire.output, "Bash: missing required field `command`");
 }
+
+#[tokio::test]
+async fn an_output_that_is_not_complete_says_who_holds_the_pipe() {
+    let caller = caller();
+    let command = "setsid sleep 47 & echo $!; exit 4";
+    let answer = caller.answer("Bash", json!({"command": command})).await;
+    let holder = &answer["output_incomplete"]["holders"][0];
+    assert_eq!((&answer["exit_code"], &holder["command"]), (&json!(4), &json!("sleep 47")));
+    let pid: u32 = answer["output"]["text"].as_str().unwrap().trim().parse().unwrap();
+    assert_eq!(holder["pid"], pid);
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}

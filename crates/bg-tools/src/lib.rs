@@ -64,7 +64,7 @@ pub use error::ToolError;
 pub use toolbox::{Called, Toolbox, ToolboxError, Wire};
 // Writing tools.
 pub use args::{SecsArg, TaskIdArg, parse_args};
-pub use view::{ANSWER_BYTES, LogView, status_word};
+pub use view::{ANSWER_BYTES, LogView, output_incomplete, status_word};
 // Tasks.
 pub use board::{Piece, Seen, TaskBoard};
 pub use format::format_outcome;

@@ -114,6 +114,11 @@ pub(crate) fn receipt(finished: &Finished) -> Option<&Value> {
     finished.outcome.output()?.data()?.get("receipt")
 }
 
+/// Returns who held the output of a process open when its time was over, if anybody did.
+pub fn output_incomplete(finished: &Finished) -> Option<&Value> {
+    finished.outcome.output()?.data()?.get("output_incomplete")
+}
+
 /// A task that has ended, as a wait answers.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
@@ -138,6 +143,7 @@ impl Ended {
                 status,
                 exit,
                 receipt: receipt(finished).cloned(),
+                output_incomplete: output_incomplete(finished).cloned(),
                 output,
                 reason,
                 already_delivered,
@@ -159,6 +165,8 @@ pub(crate) struct EndedProcess {
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<Value>,
     output: LogView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_incomplete: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::OnceLock;
 
 use rustix::process::Pid;
 
@@ -34,6 +35,7 @@ pub(super) fn launch(
         streams: streams.map(|stream| stream.as_raw_fd()),
         to_parent: to_parent.as_raw_fd(),
         parent: rustix::process::getpid().as_raw_pid(),
+        files: HOST_FILES.get().copied(),
     };
     // SAFETY: this process has one thread, so the child finds no lock held by a thread that it does
     // not have. In the child, `run` makes calls to the system only and does not return.
@@ -134,6 +136,7 @@ struct Exec<'a> {
     streams: [RawFd; 3],
     to_parent: RawFd,
     parent: i32,
+    files: Option<libc::rlimit>,
 }
 
 impl Exec<'_> {
@@ -165,11 +168,33 @@ impl Exec<'_> {
                 }
             }
             default_signals();
+            if self
+                .files
+                .is_some_and(|files| libc::setrlimit(libc::RLIMIT_NOFILE, &raw const files) < 0)
+            {
+                return Step::SetUp;
+            }
             if libc::chdir(self.folder.as_ptr()) < 0 {
                 return Step::Folder;
             }
             libc::execve(self.program.as_ptr(), self.args.as_ptr(), self.env.as_ptr());
             Step::Exec
+        }
+    }
+}
+
+/// How many files a child may have open: as many as the host may.
+static HOST_FILES: OnceLock<libc::rlimit> = OnceLock::new();
+
+/// Lets this process have as many files open as it is allowed to: each task of the host has some.
+pub(super) fn raise_limit_of_files() {
+    let mut files = MaybeUninit::<libc::rlimit>::uninit();
+    // SAFETY: what is written to is of the right type, and is read only if the call has succeeded.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, files.as_mut_ptr()) == 0 {
+            let files = *HOST_FILES.get_or_init(|| files.assume_init());
+            let raised = libc::rlimit { rlim_cur: files.rlim_max, ..files };
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised);
         }
     }
 }

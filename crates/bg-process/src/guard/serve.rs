@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::net::SendFlags;
 use rustix::process::{getpid, setsid};
 
-use super::launch::{close_all_but, fork, ignore_signals};
+use super::launch::{close_all_but, fork, ignore_signals, raise_limit_of_files};
 use super::sweep::sweep;
 use super::warden::Warden;
 use super::wire::Hello;
@@ -19,6 +19,7 @@ pub(super) fn serve(host: &str) -> io::Result<()> {
     let socket = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
     close_all_but(&[std::os::fd::AsRawFd::as_raw_fd(&socket)]);
     leave_host()?;
+    raise_limit_of_files();
     let groups = host.parse().ok().and_then(|host: Host| Cgroups::create(&host).ok());
     let hello = Hello { pid: getpid().as_raw_pid().cast_unsigned(), groups: groups.is_some() };
     let mut warden = Warden::guard(socket.try_clone()?, groups)?;

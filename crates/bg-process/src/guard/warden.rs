@@ -31,7 +31,7 @@ const ORDERS: u64 = u64::MAX;
 const CHILDREN: u64 = u64::MAX - 1;
 
 /// Most events that are taken at a time.
-const EVENTS: usize = 1024;
+const EVENTS: usize = 256;
 
 /// How long reapers get to end their tasks by themselves when the host has gone.
 const LENIENCE: Duration = Duration::from_millis(300);

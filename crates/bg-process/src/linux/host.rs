@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use rustix::process::{Pid, getpid};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
 
 use super::procfs::Stat;
 
@@ -58,8 +59,12 @@ impl Host {
         if (self.namespace, &self.boot) != (own.namespace, &own.boot) || self.started == 0 {
             return false;
         }
-        let stat = Pid::from_raw(self.pid).and_then(Stat::of);
-        stat.is_none_or(|stat| stat.started != self.started || stat.is_dead())
+        let Some(pid) = Pid::from_raw(self.pid) else { return false };
+        match Stat::of(pid) {
+            Some(stat) => stat.started != self.started || stat.is_dead(),
+            // A process of somebody else's may be hidden in `/proc`, and is there all the same.
+            None => pidfd_open(pid, PidfdFlags::empty()).is_err_and(|error| error == Errno::SRCH),
+        }
     }
 }
 
