@@ -14,6 +14,7 @@ mod ci;
 mod clippy;
 mod doc;
 mod fmt;
+mod killer;
 mod layers;
 mod loom;
 mod models;
@@ -40,6 +41,8 @@ usage: cargo xtask <command>
   ci            all of the above, in this order, up to the first failure
   planted [NAME]
                 put bugs into bg-core on purpose and show that its tests find them
+  killer [--points N] [--seed N] [--double]
+                kill hosts, or hosts and guards, and look for what is left of their processes
   bench [FILTER] [--quick] [--peers]
                 measure against the limits, and the peers; one JSON line each
 ";
@@ -70,6 +73,7 @@ fn dispatch(args: &[String]) -> Result {
         ("loom", []) => loom::run(&Repo::open()?),
         ("shuttle", args) => shuttle::run(&Repo::open()?, args),
         ("prop", args) => prop::run(&Repo::open()?, args),
+        ("killer", args) => killer::run(&Repo::open()?, args),
         ("planted", []) => planted::run(&Repo::open()?, None),
         ("planted", [name]) => planted::run(&Repo::open()?, Some(name)),
         ("ci", []) => ci::run(&Repo::open()?),

@@ -1,7 +1,7 @@
 //! `cargo xtask tidy`: what the text of sources and documents has to be like.
 //!
-//! Reads every Rust file under `src`, `tests`, `examples` and `benches` of the crates and of xtask,
-//! in a stable order; paths in messages have `/` between their parts on every platform.
+//! Reads every Rust file under `src`, `tests`, `fixtures`, `examples` and `benches` of the crates and of
+//! xtask, in a stable order; paths in messages have `/` between their parts on every platform.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ mod rules;
 /// Documents whose promises name the tests that keep them.
 const NAMING_TESTS: &[&str] = &["docs/guarantees.md", "docs/parity.md"];
 
-/// Folders of a crate that hold its Rust sources; others (fixtures, build output) are not read.
-const SOURCE_FOLDERS: &[&str] = &["src", "tests", "examples", "benches"];
+/// Folders of a crate that hold its Rust sources; others (build output) are not read.
+const SOURCE_FOLDERS: &[&str] = &["src", "tests", "fixtures", "examples", "benches"];
 
 /// A text file; the path is relative to the root.
 struct Source {
