@@ -2,6 +2,12 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::expect_used, reason = "a test that cannot go on says why")]
 
+#[cfg(target_os = "linux")]
+#[macro_use]
+pub(crate) mod fixture;
+#[cfg(target_os = "linux")]
+pub(crate) mod player;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,6 +52,8 @@ impl Host {
             if text.contains(needle) {
                 return text;
             }
+            let outcome = self.root.outcome(id).map(|finished| finished.outcome.clone());
+            assert!(outcome.is_err(), "{needle:?} did not come; there is {text:?}, {outcome:?}");
             assert!(Instant::now() < until, "{needle:?} did not come; there is {text:?}");
             tokio::task::yield_now().await;
         }
