@@ -20,9 +20,11 @@ pub(super) fn serve(host: &str) -> io::Result<()> {
     close_all_but(&[std::os::fd::AsRawFd::as_raw_fd(&socket)]);
     leave_host()?;
     raise_limit_of_files();
-    let groups = host.parse().ok().and_then(|host: Host| Cgroups::create(&host).ok());
+    let host: Option<Host> = host.parse().ok();
+    let groups = host.as_ref().and_then(|host| Cgroups::create(host).ok());
     let hello = Hello { pid: getpid().as_raw_pid().cast_unsigned(), groups: groups.is_some() };
-    let mut warden = Warden::guard(socket.try_clone()?, groups)?;
+    let handle = host.and_then(|host| host.handle());
+    let mut warden = Warden::guard(socket.try_clone()?, groups, handle)?;
     rustix::net::send(&socket, &serde_json::to_vec(&hello)?, SendFlags::NOSIGNAL)?;
     drop(socket);
     warden.help_with(sweep)?;

@@ -29,6 +29,7 @@ use crate::linux::procfs;
 /// What events are called. Those of tasks are called by their numbers, which are smaller.
 const ORDERS: u64 = u64::MAX;
 const CHILDREN: u64 = u64::MAX - 1;
+const HOST: u64 = u64::MAX - 2;
 
 /// Most events that are taken at a time.
 const EVENTS: usize = 256;
@@ -40,6 +41,9 @@ const LENIENCE: Duration = Duration::from_millis(300);
 pub(super) struct Warden {
     epoll: OwnedFd,
     children: OwnedFd,
+    /// A handle of the host. A copy of the host, which it has forked, keeps every socket of it open:
+    /// that the host is gone is seen here then, and nowhere else.
+    host: Option<OwnedFd>,
     role: Role,
     wards: BTreeMap<u64, Ward>,
     /// Those that are being ended.
@@ -67,20 +71,25 @@ struct Guard {
 }
 
 impl Warden {
-    pub(super) fn guard(orders: OwnedFd, groups: Option<Cgroups>) -> io::Result<Self> {
+    pub(super) fn guard(
+        orders: OwnedFd,
+        groups: Option<Cgroups>,
+        host: Option<OwnedFd>,
+    ) -> io::Result<Self> {
         let spare = orders.try_clone()?;
         let guard = Guard { orders: Some(orders), groups, alone_since: None };
-        let warden = Self::new(Role::Guard(guard))?;
+        let warden = Self::new(Role::Guard(guard), host)?;
         warden.watch(spare, ORDERS)?;
         Ok(warden)
     }
 
-    fn new(role: Role) -> io::Result<Self> {
+    fn new(role: Role, host: Option<OwnedFd>) -> io::Result<Self> {
         // Whatever loses its parent becomes a child of this process.
         set_child_subreaper(Some(rustix::process::getpid()))?;
         let warden = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             children: child_signals()?,
+            host,
             role,
             wards: BTreeMap::new(),
             ending: BTreeSet::new(),
@@ -89,12 +98,16 @@ impl Warden {
             childless: true,
         };
         warden.watch(&warden.children, CHILDREN)?;
+        if let Some(host) = &warden.host {
+            warden.watch(host, HOST)?;
+        }
         Ok(warden)
     }
 
     fn descriptors(&self) -> Vec<RawFd> {
         let leashes = self.wards.values().map(|ward| ward.leash().as_raw_fd());
-        leashes.chain([self.epoll.as_raw_fd(), self.children.as_raw_fd()]).collect()
+        let own = [self.epoll.as_raw_fd(), self.children.as_raw_fd()];
+        leashes.chain(own).chain(self.host.as_ref().map(AsRawFd::as_raw_fd)).collect()
     }
 
     fn watch(&self, fd: impl AsFd, name: u64) -> io::Result<()> {
@@ -151,6 +164,7 @@ impl Warden {
     fn heed(&mut self, name: u64) {
         match name {
             ORDERS => self.take_orders(),
+            HOST => self.lose_host(),
             CHILDREN => {}
             number => self.heed_ward(number),
         }
@@ -239,17 +253,33 @@ impl Warden {
         }
     }
 
+    /// The host is gone, whoever holds its ends of the sockets.
+    fn lose_host(&mut self) {
+        if let Some(host) = self.host.take() {
+            let _ = epoll::delete(&self.epoll, host);
+        }
+        self.take_no_more_orders();
+        for (number, ward) in &mut self.wards {
+            ward.end();
+            self.ending.insert(*number);
+        }
+    }
+
+    fn take_no_more_orders(&mut self) {
+        let Role::Guard(guard) = &mut self.role else { return };
+        if let Some(socket) = guard.orders.take() {
+            let _ = epoll::delete(&self.epoll, socket);
+            guard.alone_since = Some(Instant::now());
+        }
+    }
+
     fn take_orders(&mut self) {
         let Role::Guard(guard) = &mut self.role else { return };
         let Some(socket) = &guard.orders else { return };
         match Order::receive(socket) {
             Ok(Some((order, fds))) => self.start(order, fds),
             Ok(None) => {}
-            Err(_) => {
-                let _ = epoll::delete(&self.epoll, socket);
-                guard.orders = None;
-                guard.alone_since = Some(Instant::now());
-            }
+            Err(_) => self.take_no_more_orders(),
         }
     }
 
@@ -313,14 +343,14 @@ impl Warden {
         if self.fork_helper().map_err(|error| Failed::at(Step::Fork, &error))? {
             return Ok(());
         }
-        std::process::exit(i32::from(keep_one(job, what).is_err()))
+        std::process::exit(i32::from(keep_one(job, what, self.host.take()).is_err()))
     }
 }
 
 /// The life of a reaper, in the process that was forked for it.
-fn keep_one(job: &Job, what: &Launch) -> io::Result<()> {
+fn keep_one(job: &Job, what: &Launch, host: Option<OwnedFd>) -> io::Result<()> {
     rustix::thread::set_name(c"bg-reaper")?;
-    let mut warden = Warden::new(Role::Reaper)?;
+    let mut warden = Warden::new(Role::Reaper, host)?;
     let kept = launch(what, job.streams(), None)
         .and_then(|leader| warden.keep(job, leader, Held::Children));
     if let Err(failed) = kept {

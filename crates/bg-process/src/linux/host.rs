@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -50,6 +51,14 @@ impl Host {
     /// The host that a mark names.
     pub(crate) fn of_mark(mark: &str) -> Option<Self> {
         mark.rsplit_once('-')?.0.parse().ok()
+    }
+
+    /// Returns what is readable once it is gone; `None` where that cannot be had, or if it is gone.
+    pub(crate) fn handle(&self) -> Option<OwnedFd> {
+        let handle = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
+        let here = self.namespace == Self::own().namespace;
+        // Taken before the look: it is the handle of what is seen.
+        (here && self.started != 0 && !self.is_gone()).then_some(handle)
     }
 
     /// Returns whether it is known to be gone. One of another namespace or of an earlier run of the
