@@ -26,7 +26,7 @@ impl PipeId {
     /// Names the processes that hold them, except this one.
     pub(crate) async fn holders(&self) -> Vec<Leftover> {
         let links = self.links.clone();
-        tokio::task::spawn_blocking(move || holders_of(&links)).await.unwrap_or_default()
+        crate::linux::marked::look(move || holders_of(&links)).await.unwrap_or_default()
     }
 }
 

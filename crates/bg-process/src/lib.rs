@@ -50,6 +50,8 @@ use std::path::PathBuf;
 
 #[cfg(feature = "tools")]
 mod bash;
+#[cfg(target_os = "linux")]
+mod beside;
 mod child;
 mod command;
 mod error;

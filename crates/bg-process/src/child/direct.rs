@@ -24,6 +24,8 @@ use tokio::time::timeout;
 use super::{Exited, Streams, undertaker};
 use crate::command::Prepared;
 use crate::error::StartError;
+#[cfg(target_os = "linux")]
+use crate::linux::marked;
 use crate::receipt::Rest;
 use crate::supervise::KILL_PATIENCE;
 
@@ -39,7 +41,7 @@ pub(crate) struct Direct {
     mark: String,
     /// What descended from the leader when it was asked to end.
     #[cfg(target_os = "linux")]
-    kin: crate::linux::marked::Kin,
+    kin: marked::Kin,
 }
 
 /// How the exit is seen.
@@ -70,7 +72,7 @@ impl Direct {
             #[cfg(target_os = "linux")]
             mark: what.mark.clone(),
             #[cfg(target_os = "linux")]
-            kin: crate::linux::marked::Kin::default(),
+            kin: marked::Kin::default(),
         };
         Ok((direct, streams))
     }
@@ -115,8 +117,8 @@ impl Direct {
         #[cfg(target_os = "linux")]
         {
             let leader = self.leader;
-            let kin = tokio::task::spawn_blocking(move || crate::linux::marked::Kin::of(leader));
-            self.kin = kin.await.unwrap_or_default();
+            let look = move || marked::Kin::of(leader);
+            self.kin = marked::look(look).await.unwrap_or_default();
         }
         self.asked = true;
         self.signal(Signal::TERM);
@@ -172,8 +174,8 @@ impl Direct {
         let until = tokio::time::Instant::now() + KILL_PATIENCE;
         loop {
             let mark = self.mark.clone();
-            let marked = move || crate::linux::marked::kill(&mark);
-            let mut left = tokio::task::spawn_blocking(marked).await.unwrap_or_default();
+            let kill = move || marked::kill(&mark);
+            let mut left = marked::look(kill).await.unwrap_or_default();
             left.extend(self.kin.kill());
             if left.is_empty() || tokio::time::Instant::now() >= until {
                 let survivors = crate::linux::procfs::describe(left);

@@ -16,8 +16,13 @@ pub(super) struct Left {
     pub(super) mark: String,
 }
 
-/// `Some` while there is a thread.
-static LEFT: Mutex<Option<Vec<Left>>> = Mutex::new(None);
+static LEFT: Mutex<All> = Mutex::new(All { undone: Vec::new(), at_work: false });
+
+struct All {
+    undone: Vec<Left>,
+    /// There is a thread.
+    at_work: bool,
+}
 
 /// From one look to the next: a child that was killed is mostly dead by the second.
 const PACE: Duration = Duration::from_millis(5);
@@ -26,14 +31,14 @@ const SLOWEST: Duration = Duration::from_millis(500);
 /// Sees to the rest.
 pub(super) fn bury(left: Left) {
     let mut all = LEFT.lock();
-    if let Some(all) = &mut *all {
-        all.push(left);
+    all.undone.push(left);
+    if all.at_work {
         return;
     }
-    *all = Some(vec![left]);
-    let thread = std::thread::Builder::new().name("bg-undertaker".into()).spawn(work);
-    if let Err(error) = thread {
-        tracing::warn!(%error, "killed children are not reaped");
+    match std::thread::Builder::new().name("bg-undertaker".into()).spawn(work) {
+        Ok(_) => all.at_work = true,
+        // The next one that is dropped tries again. They were sent SIGKILL.
+        Err(error) => tracing::warn!(%error, "killed children are not reaped yet"),
     }
 }
 
@@ -42,9 +47,9 @@ fn work() {
     let mut pace = PACE;
     loop {
         let mut all = LEFT.lock();
-        let new = all.as_mut().map(std::mem::take).unwrap_or_default();
+        let new = std::mem::take(&mut all.undone);
         if new.is_empty() && undone.is_empty() {
-            *all = None;
+            all.at_work = false;
             return;
         }
         drop(all);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -15,6 +16,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use super::NAME;
 use super::wire::{FDS, Hello, Order};
+use crate::beside::beside;
 use crate::linux::host::Host;
 use crate::receipt::Containment;
 use crate::status::GuardStatus;
@@ -61,7 +63,7 @@ pub(crate) async fn control() -> io::Result<Option<Arc<Control>>> {
             None => {}
         }
     }
-    tokio::task::spawn_blocking(|| SLOT.lock().running()).await?
+    beside(|| SLOT.lock().running()).await.unwrap_or_else(|| Err(io::Error::other("a panic")))
 }
 
 /// Notes that a guard has died, so that the next one who asks starts another.
@@ -136,23 +138,21 @@ impl Control {
         poll(&mut fds, Some(&rustix::event::Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
-    /// Sends an order without waiting; when the guard has much to do, on a thread that may wait.
-    pub(crate) async fn send(
-        self: &Arc<Self>,
-        order: Order,
-        fds: [OwnedFd; FDS],
-    ) -> io::Result<()> {
-        match order.send(self.socket.as_fd(), borrowed(&fds), SendFlags::DONTWAIT) {
-            Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::TOOMANYREFS) => {}
-            Err(error) => return Err(error.into()),
+    /// Sends an order.
+    ///
+    /// Cancel safe: it was sent as a whole or not at all.
+    pub(crate) async fn send(&self, order: Order, fds: [OwnedFd; FDS]) -> io::Result<()> {
+        // A guard that has so much to do takes longer, and one that was stopped takes for ever. A
+        // thread that waited for it could not be called off, and the runtime would wait for that.
+        const PAUSE: Duration = Duration::from_millis(2);
+        loop {
+            match order.send(self.socket.as_fd(), borrowed(&fds), SendFlags::DONTWAIT) {
+                Ok(()) => return Ok(()),
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::TOOMANYREFS) => {}
+                Err(error) => return Err(error.into()),
+            }
+            tokio::time::sleep(PAUSE).await;
         }
-        let control = self.clone();
-        let send = move || {
-            let socket = control.socket.as_fd();
-            Ok(order.send(socket, borrowed(&fds), SendFlags::empty())?)
-        };
-        tokio::task::spawn_blocking(send).await?
     }
 }
 

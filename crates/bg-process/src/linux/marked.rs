@@ -7,8 +7,11 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, test_kill_process};
 
+use tokio::sync::Semaphore;
+
 use super::host::MARK;
 use super::procfs::{self, Stat};
+use crate::beside::beside;
 
 /// A look at every process. Many tasks that end at once share one.
 struct Look {
@@ -44,6 +47,14 @@ impl Look {
         *last = Some(look);
         answer
     }
+}
+
+/// Does something that blocks for a look, away from the runtime. Only a few at a time: they wait for
+/// each other anyway.
+pub(crate) async fn look<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    static AT_ONCE: Semaphore = Semaphore::const_new(8);
+    let _turn = AT_ONCE.acquire().await.ok()?;
+    beside(work).await
 }
 
 /// Sends SIGKILL to everything that carries the mark; returns what that was. Blocks: it reads
