@@ -51,7 +51,9 @@ impl Look {
 
 /// Does something that blocks for a look, away from the runtime. Only a few at a time: they wait for
 /// each other anyway.
-pub(crate) async fn look<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(crate) async fn look<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     static AT_ONCE: Semaphore = Semaphore::const_new(8);
     let _turn = AT_ONCE.acquire().await.ok()?;
     beside(work).await
