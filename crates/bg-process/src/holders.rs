@@ -1,5 +1,10 @@
 //! Who holds a pipe open.
 
+#[cfg(target_os = "linux")]
+use tokio::sync::Semaphore;
+
+#[cfg(target_os = "linux")]
+use crate::beside::beside;
 use crate::child::Streams;
 use crate::receipt::Leftover;
 
@@ -9,6 +14,10 @@ pub(crate) struct PipeId {
     #[cfg(target_os = "linux")]
     links: Vec<String>,
 }
+
+/// Each look reads the descriptors of every process: not all of many at once.
+#[cfg(target_os = "linux")]
+static AT_ONCE: Semaphore = Semaphore::const_new(2);
 
 /// Most holders that are named.
 #[cfg(target_os = "linux")]
@@ -26,7 +35,8 @@ impl PipeId {
     /// Names the processes that hold them, except this one.
     pub(crate) async fn holders(&self) -> Vec<Leftover> {
         let links = self.links.clone();
-        crate::linux::marked::look(move || holders_of(&links)).await.unwrap_or_default()
+        let _turn = AT_ONCE.acquire().await;
+        beside(move || holders_of(&links)).await.unwrap_or_default()
     }
 }
 

@@ -3,48 +3,71 @@
 //! # What it guarantees
 //!
 //! - A process is one task: one outcome with its exit code *and* signal, delivered like any other.
-//! - Its output goes into the task's output log; memory stays within the log's caps whatever it
-//!   writes.
-//! - A stop reaches its whole process group, SIGTERM first and SIGKILL after the grace. A stop that
-//!   runs its course ends with a [`StopReceipt`], made after the kernel said that the process is gone.
-//!   A task that is aborted (its registry dropped, its scope closed with less grace than it needs)
-//!   sends SIGKILL to the group and does not wait: it has no receipt.
-//! - No signal reaches a process that we did not start: a group is signalled only while its leader
-//!   is not reaped.
+//! - With a guard ([`guard_main`]), everything that a host has started is dead within a second after
+//!   the host is gone, for whatever reason: what has detached itself (`setsid`, double forks, a
+//!   cleared environment) too.
+//! - A stop ends a process and everything that it has started: SIGTERM to its group, SIGKILL to all of
+//!   it after the grace, again until nothing is left. It ends with a [`StopReceipt`], made after the
+//!   kernel said so, which names what holds the process ([`Containment`]) and what is left. A
+//!   process that had exited before keeps its exit.
+//! - No signal reaches a process that we did not start; no call takes a process number.
+//! - Its output goes into the task's output log, both streams in one, told apart; memory stays within
+//!   the log's caps whatever it writes.
+//! - Exit and end of output are two events: the exit is told at once and is true, and whoever holds a
+//!   pipe past the drain delay is named.
 //! - Nothing polls: an exit wakes the one task that waits for it.
-//! - Starting uses the paths of the standard library that do not copy the host's page tables.
 //!
 //! # What it does not
 //!
-//! - A process that leaves its group (`setsid`) is not stopped with it. The grace is that of the
-//!   process itself: what it leaves of its group gets SIGKILL at once.
-//! - Nothing is stopped when the host ends by a signal that it does not handle, SIGKILL among them.
-//! - On systems other than Unix only the process itself is stopped, not what it started. Only Linux
-//!   is tested.
+//! - Without a guard nothing ends what a killed host has left, and a stop does not find what has left
+//!   its group and cleared its environment. [`guard_status`] tells, and so does each receipt.
+//! - It is not a sandbox: a process that asks another service to start something, or that attacks the
+//!   guard on purpose, is not contained.
+//! - A task that is dropped (its registry dropped, its scope closed with less grace than it needs) is
+//!   killed at once and has no receipt.
+//! - On macOS a stop reaches the process group; on Windows it ends a job object. Neither has a guard,
+//!   and neither was compiled by the authors.
 //!
 //! # Example
 //!
-//! See [`Processes`] for one that runs, and below the shape of a stop:
+//! See [`Processes`] for one that runs, and below the shape of a host:
 //!
 //! ```no_run
-//! # fn f(root: &bg_core::Scope) -> Result<(), Box<dyn std::error::Error>> {
-//! use bg_process::{ProcessSpec, Processes};
+//! use bg_core::Registry;
+//! use bg_process::{ProcessSpec, Processes, guard_main};
 //!
-//! let id = Processes::new(root).spawn(ProcessSpec::new("cargo").arg("test"))?;
-//! root.cancel(id, "user pressed stop")?;
-//! # Ok(())
-//! # }
+//! // First in `main`: the guard is this program, started again.
+//! guard_main();
+//! let runtime = tokio::runtime::Runtime::new()?;
+//! runtime.block_on(async {
+//!     let registry = Registry::new();
+//!     let root = registry.root_scope();
+//!     let id = Processes::new(&root).spawn(ProcessSpec::new("cargo").arg("test"))?;
+//!     root.cancel(id, "user pressed stop")?;
+//!     for done in root.inbox().drain() {
+//!         println!("{:?}", done.outcome); // with the receipt of the stop
+//!     }
+//!     Ok::<(), Box<dyn std::error::Error>>(())
+//! })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Theory of operation
 //!
-//! The body of the task owns the child. It starts it, reads its pipes while it waits for its exit
-//! (through a pidfd, or SIGCHLD where there is none), and leaves the dead leader unreaped until the
-//! rest of the group is killed, so that the group's number cannot belong to anybody else.
+//! The body of a task owns its child, which was started by the guard or, without one, by the host
+//! through `posix_spawn`. It reads the child's pipes while it waits for the exit; it asks the child to
+//! end when its token fires, and everything that is left when the grace or the drain delay is over.
+//!
+//! The guard is a small process of one thread in a session of its own. It starts a process either in
+//! a control group or below a process of its own that adopts what it leaves (a subreaper), so that
+//! nothing can leave. A socket (the *leash*) ties each task to the host: its end at the host's side,
+//! closed by a drop or by the kernel, is the order to end the task. The repository's
+//! `docs/design/0003-processes.md` has the states, who may die when, and what is not promised.
 //!
 //! # Features
 //!
 //! - `tools`: the [`Bash`] tool, with `bg-tools`.
+//! - `test-util`: the program `bg-fixture`, with processes that misbehave in every known way.
 
 use std::path::PathBuf;
 

@@ -17,9 +17,8 @@ use crate::supervise::{KILL_PATIENCE, supervise};
 /// whether a signal ended it. Stopped, it is cancelled; a [`StopReceipt`](crate::StopReceipt) with the
 /// outcome says that the kernel has seen it gone.
 ///
-/// On Unix a process leads a group of its own. A stop reaches the group (SIGTERM, then SIGKILL
-/// after the grace), and what is left of the group when its leader has exited is killed. A
-/// process that leaves the group escapes; nothing here outlives a SIGKILL of the host as a promise.
+/// The end of the process that was asked for is the end of the task: what it leaves behind is killed
+/// then, as far as its [`Containment`] reaches.
 ///
 /// [`Output::exit`]: bg_core::Output::exit
 ///

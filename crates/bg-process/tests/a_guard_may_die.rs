@@ -70,6 +70,9 @@ fn a_guard_that_is_killed_again_and_again_loses_no_task() {
                 assert!(end["status"].is_string(), "{fence}, round {round}: {end}");
             }
             tasks += orders + 1;
+            // An order that reaches a guard in its last moment is a task that it has lost.
+            let dying = format!("pid: {},", guard.as_raw_pid());
+            while player.say("status").contains(&dying) {}
         }
         player.kill();
         player.nothing_left(fence);

@@ -117,8 +117,8 @@ impl Direct {
         #[cfg(target_os = "linux")]
         {
             let leader = self.leader;
-            let look = move || marked::Kin::of(leader);
-            self.kin = marked::look(look).await.unwrap_or_default();
+            let kin = marked::ask(move |seen| marked::Kin::of(seen, leader));
+            self.kin = kin.await.unwrap_or_default();
         }
         self.asked = true;
         self.signal(Signal::TERM);
@@ -174,8 +174,8 @@ impl Direct {
         let until = tokio::time::Instant::now() + KILL_PATIENCE;
         loop {
             let mark = self.mark.clone();
-            let kill = move || marked::kill(&mark);
-            let mut left = marked::look(kill).await.unwrap_or_default();
+            let kill = marked::ask(move |seen| marked::kill(seen, &mark));
+            let mut left = kill.await.unwrap_or_default();
             left.extend(self.kin.kill());
             if left.is_empty() || tokio::time::Instant::now() >= until {
                 let survivors = crate::linux::procfs::describe(left);

@@ -3,6 +3,8 @@
 //! A task can be dropped anywhere, in a runtime or after one, and a drop does not wait. So the first
 //! one that is dropped starts a thread, which goes away when there is nothing left to do.
 
+#[cfg(target_os = "linux")]
+use std::collections::HashSet;
 use std::process::Child;
 use std::time::Duration;
 
@@ -55,20 +57,26 @@ fn work() {
         drop(all);
         pace = if new.is_empty() { (pace * 2).min(SLOWEST) } else { PACE };
         undone.extend(new);
-        undone.retain_mut(Left::is_undone);
+        undone = still_undone(undone);
         // Not to wait for anything that tells when it is done: the kernel's pace is unknown, and
         // nobody waits for this thread.
         std::thread::sleep(pace);
     }
 }
 
-impl Left {
-    /// Does what there is to do; returns whether there is more.
-    fn is_undone(&mut self) -> bool {
+/// Does what there is to do; returns those of which there is more.
+fn still_undone(mut all: Vec<Left>) -> Vec<Left> {
+    #[cfg(target_os = "linux")]
+    let strays: HashSet<String> = {
+        let found = crate::linux::marked::kill_all(all.iter().map(|left| left.mark.as_str()));
+        found.into_iter().map(str::to_owned).collect()
+    };
+    all.retain_mut(|left| {
         #[cfg(target_os = "linux")]
-        let strays = !crate::linux::marked::kill(&self.mark).is_empty();
+        let has_strays = strays.contains(&left.mark);
         #[cfg(not(target_os = "linux"))]
-        let strays = false;
-        matches!(self.child.try_wait(), Ok(None)) || strays
-    }
+        let has_strays = false;
+        matches!(left.child.try_wait(), Ok(None)) || has_strays
+    });
+    all
 }

@@ -1,73 +1,92 @@
 //! What belongs to a task of which no guard takes care: what carries its mark, and what descends from
 //! its leader while the leader lives.
 
+use std::collections::HashSet;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parking_lot::Mutex;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, test_kill_process};
-
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use super::host::MARK;
 use super::procfs::{self, Stat};
-use crate::beside::beside;
+use crate::beside;
 
-/// A look at every process. Many tasks that end at once share one.
-struct Look {
-    began: Instant,
-    seen: Vec<Seen>,
-}
-
-#[derive(Clone)]
-struct Seen {
+/// What is seen of a process.
+pub(crate) struct Seen {
     pid: Pid,
     parent: i32,
     mark: Option<String>,
 }
 
-static LAST: Mutex<Option<Look>> = Mutex::new(None);
-
-impl Look {
-    fn take() -> Self {
-        let began = Instant::now();
-        let see = |pid| {
-            let stat = Stat::of(pid).filter(|stat| !stat.is_dead())?;
-            Some(Seen { pid, parent: stat.parent, mark: procfs::variable(pid, MARK) })
-        };
-        Self { began, seen: procfs::all().filter_map(see).collect() }
-    }
-
-    /// Asks a look that began after this call. Blocks while one is taken.
-    fn ask<T>(question: impl FnOnce(&[Seen]) -> T) -> T {
-        let asked = Instant::now();
-        let mut last = LAST.lock();
-        let look = last.take().filter(|look| look.began >= asked).unwrap_or_else(Self::take);
-        let answer = question(&look.seen);
-        *last = Some(look);
-        answer
-    }
+/// Looks at every process. Blocks: it reads `/proc`.
+fn look() -> Vec<Seen> {
+    let see = |pid| {
+        let stat = Stat::of(pid).filter(|stat| !stat.is_dead())?;
+        Some(Seen { pid, parent: stat.parent, mark: procfs::variable(pid, MARK) })
+    };
+    procfs::all().filter_map(see).collect()
 }
 
-/// Does something that blocks for a look, away from the runtime. Only a few at a time: they wait for
-/// each other anyway.
-pub(crate) async fn look<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
+type Question = Box<dyn FnOnce(&[Seen]) + Send>;
+
+/// What is asked of the next look; `None` while nobody looks.
+static ASKED: Mutex<Option<Vec<Question>>> = Mutex::new(None);
+
+/// Asks a look that begins after this call. All that ask while one is taken share the next, so that
+/// many tasks that end at once cost two or three looks.
+///
+/// `None` if the question panicked.
+pub(crate) async fn ask<T: Send + 'static>(
+    question: impl FnOnce(&[Seen]) -> T + Send + 'static,
 ) -> Option<T> {
-    static AT_ONCE: Semaphore = Semaphore::const_new(8);
-    let _turn = AT_ONCE.acquire().await.ok()?;
-    beside(work).await
+    let (sender, answer) = oneshot::channel();
+    let question: Question = Box::new(move |seen| drop(sender.send(question(seen))));
+    if !put(question) {
+        beside::start(answer_all);
+    }
+    answer.await.ok()
 }
 
-/// Sends SIGKILL to everything that carries the mark; returns what that was. Blocks: it reads
-/// `/proc`.
-pub(crate) fn kill(mark: &str) -> Vec<Pid> {
+/// Leaves a question; returns whether somebody looks already.
+fn put(question: Question) -> bool {
+    let mut asked = ASKED.lock();
+    let someone_looks = asked.is_some();
+    asked.get_or_insert_default().push(question);
+    someone_looks
+}
+
+/// Looks until nobody asks.
+fn answer_all() {
+    loop {
+        let mut asked = ASKED.lock();
+        let questions = asked.as_mut().map(std::mem::take).unwrap_or_default();
+        if questions.is_empty() {
+            *asked = None;
+            return;
+        }
+        drop(asked);
+        let seen = look();
+        for question in questions {
+            // One that panics has nobody's answer but its own.
+            let _ = catch_unwind(AssertUnwindSafe(|| question(&seen)));
+        }
+    }
+}
+
+/// Sends SIGKILL to everything that carries the mark; returns what that was.
+pub(crate) fn kill(seen: &[Seen], mark: &str) -> Vec<Pid> {
     let is_marked = |pid| procfs::variable(pid, MARK).is_some_and(|other| other == mark);
-    let mut marked: Vec<Pid> = Look::ask(|seen| {
-        seen.iter().filter(|seen| seen.mark.as_deref() == Some(mark)).map(|seen| seen.pid).collect()
-    });
-    marked.retain(|&pid| procfs::signal_if(pid, Signal::KILL, || is_marked(pid)));
-    marked
+    let marked = seen.iter().filter(|seen| seen.mark.as_deref() == Some(mark));
+    let marked = marked.map(|seen| seen.pid);
+    marked.filter(|&pid| procfs::signal_if(pid, Signal::KILL, || is_marked(pid))).collect()
+}
+
+/// The same for many marks with one look; returns those that were found. Blocks.
+pub(crate) fn kill_all<'a>(marks: impl Iterator<Item = &'a str>) -> HashSet<&'a str> {
+    let seen = look();
+    marks.filter(|mark| !kill(&seen, mark).is_empty()).collect()
 }
 
 /// Processes that can be signalled whatever becomes of their numbers.
@@ -75,22 +94,19 @@ pub(crate) fn kill(mark: &str) -> Vec<Pid> {
 pub(crate) struct Kin(Vec<(Pid, OwnedFd)>);
 
 impl Kin {
-    /// Everything that descends from a leader now, which is a child of this process and not reaped.
-    /// Blocks: it reads `/proc`.
-    pub(crate) fn of(leader: Pid) -> Self {
-        Look::ask(|seen| {
-            let mut kin = Self::default();
-            let mut parents = vec![(leader, None)];
-            while let Some((parent, place)) = parents.pop() {
-                let children = seen.iter().filter(|seen| seen.parent == parent.as_raw_pid());
-                for child in children {
-                    if kin.add(child.pid, parent, place) {
-                        parents.push((child.pid, Some(kin.0.len() - 1)));
-                    }
+    /// Everything that descends from a leader, which is a child of this process and not reaped.
+    pub(crate) fn of(seen: &[Seen], leader: Pid) -> Self {
+        let mut kin = Self::default();
+        let mut parents = vec![(leader, None)];
+        while let Some((parent, place)) = parents.pop() {
+            let children = seen.iter().filter(|seen| seen.parent == parent.as_raw_pid());
+            for child in children {
+                if kin.add(child.pid, parent, place) {
+                    parents.push((child.pid, Some(kin.0.len() - 1)));
                 }
             }
-            kin
-        })
+        }
+        kin
     }
 
     /// Adds a child of a process that is in it, or of the leader. It is one for certain: when its
