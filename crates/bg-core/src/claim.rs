@@ -224,8 +224,7 @@ impl Drain {
         let cell = self.inbox.0.cell();
         let (yielded, taken) = (&mut self.yielded, &mut self.taken);
         cell.shared.call_at(|machine, now, fx| {
-            fx.expect(yielded.len());
-            yielded.drain(..).for_each(|key| machine.ack(key, now, fx));
+            machine.ack_all(cell.key, yielded.drain(..), now, fx);
             machine.take_some(cell.key, self.batch, taken, fx);
         });
         self.batch = Self::MAX_BATCH.min(2 * self.batch);

@@ -38,7 +38,7 @@ use crate::wait::Wait;
 ///     Ok(Output::text("found 42 tests"))
 /// })?;
 /// let ended = root.wait([id]).await?.ended;
-/// assert_eq!((ended[0].steps, ended[0].trace.len()), (1, 1));
+/// assert_eq!((ended[0].steps(), ended[0].trace().len()), (1, 1));
 /// # Ok(())
 /// # }
 /// ```

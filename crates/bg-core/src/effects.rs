@@ -102,6 +102,9 @@ impl Effects {
 
     /// Runs everything but the chores.
     pub(crate) fn run(&mut self) {
+        if self.list.is_empty() {
+            return;
+        }
         for effect in self.list.drain(..) {
             shielded(|| effect.run());
         }

@@ -33,7 +33,10 @@ pin_project! {
 
     impl<F, Fut> PinnedDrop for TaskFuture<F, Fut> {
         fn drop(this: Pin<&mut Self>) {
-            this.end(Outcome::dropped(Reason::Aborted));
+            // Nearly always it has ended before, and nothing is made for that.
+            if !this.ended {
+                this.end(Outcome::dropped(Reason::Aborted));
+            }
         }
     }
 }

@@ -14,10 +14,6 @@
 //!    because the lock was held came before its release.
 //! 4. Chores (starts, pieces of a sweep) are run by one thread at a time, one after the other: a
 //!    chore that leads to another one adds to the list, and the stack does not grow.
-//! 5. `posted` and `urgent` are set and looked at by exchanges, which come one after the other. A
-//!    look that comes after the setting sees it. One that comes before is seen by the one who sets,
-//!    with all that was done before the look: the release of the lock, and `eager`. A mark is
-//!    cleared under the lock, so what clears it between the two has seen all that too.
 //!
 //! # Lock order
 //!
@@ -34,7 +30,7 @@ use tokio::time::Instant;
 use crate::effects::{Chores, Effects, GraceTimer, Start, shielded};
 use crate::machine::{Key, Machine, Policy, Stamp};
 use crate::outcome::Finished;
-use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, SPINS, Weak};
+use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, SPINS, Weak, fence};
 
 /// What every call touches fills the first cache line, so that it goes from core to core in one
 /// piece; what a call finds behind the lock lies elsewhere.
@@ -166,7 +162,8 @@ impl Shared {
     /// time. It is applied at once when somebody waits for it.
     pub(crate) fn leave(self: &Arc<Self>, post: Post) {
         self.put(post, false);
-        // Either this sees that somebody waits, or the one who begins to wait sees the post (I5).
+        // Either this sees that somebody waits, or the one who begins to wait sees the post (I3).
+        fence(Ordering::SeqCst);
         if self.eager.load(Ordering::Acquire) {
             self.with(|_, _| ());
         }
@@ -176,16 +173,16 @@ impl Shared {
     fn put(&self, post: Post, urgent: bool) {
         let mut posts = self.posts.lock();
         posts.push(post);
-        // Not stores: what was done before the last look is seen by this thread from here on (I5).
-        self.posted.swap(true, Ordering::AcqRel);
+        self.posted.store(true, Ordering::Release);
         if urgent {
-            self.urgent.swap(true, Ordering::AcqRel);
+            self.urgent.store(true, Ordering::Release);
         }
     }
 
     /// There is something in `posts` that somebody waits for.
     fn is_urgent(&self) -> bool {
-        is_set(&self.urgent) || (self.eager.load(Ordering::Acquire) && is_set(&self.posted))
+        self.urgent.load(Ordering::Acquire)
+            || (self.eager.load(Ordering::Acquire) && self.posted.load(Ordering::Acquire))
     }
 
     /// Reports to the machine, at once or when the lock is released (I3).
@@ -235,7 +232,8 @@ impl Shared {
     fn settle(self: &Arc<Self>, mut fx: Effects) {
         loop {
             // After each release: either the one who posted sees the lock released, or the one who
-            // released it the post (I5).
+            // released it the post.
+            fence(Ordering::SeqCst);
             if !self.is_urgent() {
                 break;
             }
@@ -363,11 +361,6 @@ impl Shared {
         });
         Some(Arc::new(GraceTimer(timer.abort_handle())))
     }
-}
-
-/// Looks at a mark so that whoever sets it later sees what this thread did before (I5).
-fn is_set(mark: &AtomicBool) -> bool {
-    mark.compare_exchange(false, false, Ordering::AcqRel, Ordering::Acquire).is_err()
 }
 
 impl Post {

@@ -258,7 +258,7 @@ fn family(root: Scope) -> JoinHandle<()> {
         completing.join().unwrap();
         let finished = root.claim(id).unwrap().ack();
         let completed = below.outcome(child_id).unwrap().outcome.is_success();
-        let found = finished.unclaimed.len() + usize::from(claimed.is_ok());
+        let found = finished.unclaimed().len() + usize::from(claimed.is_ok());
         // Neither when it ended after its owner, before the stop had reached it.
         assert!(found <= usize::from(completed));
         assert!(below.register(Task::new("", "")).is_err());

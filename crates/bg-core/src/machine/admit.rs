@@ -39,14 +39,15 @@ impl Machine {
             return Err(SpawnError::UnknownKind(task.kind()));
         }
         let id = root.next_id(task.kind()).ok_or(SpawnError::NumbersExhausted)?;
-        let text = self.events.is_heard().then(|| task.text.clone());
+        let heard = self.events.is_heard();
+        let text = heard.then(|| task.text.clone());
         let slot = if external {
             Slot::Elsewhere
         } else {
             root.take_slot(id.number(), task.foreground, &limits)
         };
         root.add(scope.owner, id, Live::new(task, slot), now);
-        let owner = root.records.get(scope.owner).map(Record::id);
+        let owner = root.records.get(scope.owner).filter(|_| heard).map(Record::id);
         let label = move || text.map_or_else(String::new, |text| text.label().to_owned());
         self.publish(scope.root, id, fx, || EventKind::Spawned { label: label(), owner });
         if slot.runs() {

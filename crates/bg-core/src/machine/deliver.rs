@@ -1,6 +1,7 @@
 //! Delivery: inboxes, claims, acknowledgement, retention.
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::task::Waker;
 
 use super::{Delivery, Gauge, Key, Machine, Record, Root, ScopeKey, Stamp};
@@ -91,7 +92,25 @@ impl Machine {
         taken: &mut VecDeque<Held>,
         fx: &mut Effects,
     ) {
+        if let Some(root) = self.roots.get(scope.root.0) {
+            root.warm_ready(scope.owner, max);
+        }
         taken.extend(std::iter::from_fn(|| self.take(scope, fx)).take(max));
+    }
+
+    /// Acknowledges the outcomes of several claims.
+    pub(crate) fn ack_all(
+        &mut self,
+        scope: ScopeKey,
+        keys: impl ExactSizeIterator<Item = Key>,
+        now: Stamp,
+        fx: &mut Effects,
+    ) {
+        fx.expect(keys.len());
+        if let Some(root) = self.roots.get(scope.root.0) {
+            root.warm_retained(self.policy.retention.count, keys.len());
+        }
+        keys.for_each(|key| self.ack(key, now, fx));
     }
 
     /// Claims the oldest outcome of an inbox or looks for one, or registers a listener.
@@ -335,7 +354,34 @@ impl Machine {
     }
 }
 
+/// From so many records on they are not in the cache any more.
+const COLD: usize = 2048;
+
 impl Root {
+    /// Reads what the next claims are about to touch, so that what has to come from memory comes at
+    /// once, and not piece by piece under the lock.
+    fn warm_ready(&self, owner: u64, max: usize) {
+        let scope = self.scopes.get(owner).filter(|_| self.undelivered > COLD);
+        let next = || scope.iter().flat_map(|scope| scope.ready.iter().take(max));
+        self.warm(|| next().map(|&(_, number)| number));
+    }
+
+    /// The same for what is evicted when so many more are acknowledged.
+    fn warm_retained(&self, kept: usize, more: usize) {
+        let over = (self.retained.len() + more).saturating_sub(kept);
+        let over = if kept > COLD { over.min(more) } else { 0 };
+        self.warm(|| self.retained.iter().take(over).map(|&(number, _)| number));
+    }
+
+    fn warm<I: Iterator<Item = u64>>(&self, numbers: impl Fn() -> I) {
+        let ended = || numbers().filter_map(|number| self.records.get(number)?.ended());
+        // The records, what they lead to, and what that leads to: each step at once for all.
+        black_box(ended().fold(0, |sum, ended| sum ^ ended.seq));
+        black_box(ended().fold(0, |sum, ended| sum ^ ended.finished.weight()));
+        let first = |finished: &Finished| finished.outcome.output()?.text.bytes().next();
+        black_box(ended().fold(0, |sum, ended| sum ^ first(&ended.finished).unwrap_or(0)));
+    }
+
     /// Claims a record that nobody has claimed.
     fn hold(&mut self, number: u64) -> Option<Arc<Finished>> {
         let ended = self.records.get_mut(number)?.ended_mut()?;

@@ -208,7 +208,8 @@ impl Machine {
     }
 
     pub(crate) fn knows(&self, kind: Kind) -> bool {
-        self.policy.kinds.contains(&kind)
+        // The two that come most need no search: every registry knows them.
+        kind == Kind::TASK || kind == Kind::AGENT || self.policy.kinds.contains(&kind)
     }
 
     pub(crate) fn superseded(&self) -> u64 {

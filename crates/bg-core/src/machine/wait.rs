@@ -1,5 +1,8 @@
 //! Waiting: it observes, and changes nothing that it observes.
 
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Foreign, Key, Machine, Record, RootId, ScopeKey, Stamp};
 use crate::effects::Effects;
 use crate::error::TaskError;
@@ -8,7 +11,6 @@ use crate::outcome::Finished;
 use crate::sync::Arc;
 use crate::task::Snapshot;
 use crate::wait_cell::WaitCell;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// When a wait for several tasks is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub(super) struct WaitSlot {
     root: RootId,
     /// The task that waits for its children, if it lends its slot for that time.
     lender: Option<u64>,
-    numbers: BTreeSet<u64>,
+    numbers: SmallVec<[u64; 2]>,
     mode: WaitFor,
     missing: usize,
     /// One of those that ended has succeeded.
@@ -121,8 +123,12 @@ impl Machine {
                 ended.insert(end.seq, end.finished.clone());
             }
         }
-        let ended: Vec<_> = ended.into_values().collect();
+        // With room for the others, which all will come.
+        let mut seen = Vec::with_capacity(numbers.len());
+        seen.extend(ended.into_values());
+        let ended = seen;
         let succeeded = ended.iter().any(|finished| finished.outcome.is_success());
+        let numbers = numbers.into_iter().collect();
         let (lender, cell) = (None, WaitCell::new());
         let begun = Begun { wait, cell: cell.clone() };
         let slot = WaitSlot { root, lender, numbers, mode, missing, succeeded, ended, cell };
