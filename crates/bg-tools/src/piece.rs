@@ -3,7 +3,7 @@
 use bg_core::{Chunk, TaskError, TaskId};
 
 use crate::board::{Piece, TaskBoard};
-use crate::terminal::{MAX_ESCAPE_BYTES, first_sequence, overwrites, shown, unfinished};
+use crate::terminal::{MAX_ESCAPE_BYTES, overwrites, shown, unfinished};
 
 /// A piece of an output as text. Its offsets are those of the bytes as they were written.
 pub(crate) struct Reading {
@@ -49,20 +49,27 @@ async fn whole(board: &dyn TaskBoard, id: TaskId, piece: Piece) -> Result<Chunk,
         return Ok(chunk);
     }
     // Only the board knows where the letter begins: other streams may lie behind it.
-    let max = match chunk.bytes.len() - held_back {
-        0 => first_length(board, id, piece).await?,
-        max => max,
-    };
-    board.read(id, Piece { max, ..piece }).await
+    let shorter = board.read(id, Piece { max: chunk.bytes.len() - held_back, ..piece }).await?;
+    if !shorter.bytes.is_empty() && unfinished(&shorter.bytes) == 0 {
+        return Ok(shorter);
+    }
+    longer(board, id, piece, chunk.bytes.len()).await
 }
 
-/// Returns how many bytes to take of what begins with a sequence that is longer than a piece; 0 if
-/// its end is not there yet. Sequences are bounded, so it will not be waited for in vain.
-async fn first_length(board: &dyn TaskBoard, id: TaskId, piece: Piece) -> Result<usize, TaskError> {
-    let more =
-        board.read(id, Piece { max: piece.max.saturating_add(MAX_ESCAPE_BYTES), ..piece }).await?;
-    let there = more.bytes.len() - held_back(&more);
-    Ok(first_sequence(&more.bytes).unwrap_or(piece.max).min(there))
+/// Reads a piece of at least so many bytes: what it begins with is longer. Sequences are bounded, so
+/// an end is not waited for in vain; until it is there, the piece is empty.
+async fn longer(
+    board: &dyn TaskBoard,
+    id: TaskId,
+    piece: Piece,
+    least: usize,
+) -> Result<Chunk, TaskError> {
+    let max = piece.max.saturating_add(MAX_ESCAPE_BYTES);
+    let more = board.read(id, Piece { max, ..piece }).await?;
+    let is_whole = |end: &usize| unfinished(&more.bytes[..*end]) == 0;
+    let last = if more.eof { more.bytes.len() } else { 0 };
+    let max = (least.max(1)..=more.bytes.len()).find(is_whole).unwrap_or(last);
+    board.read(id, Piece { max, ..piece }).await
 }
 
 fn held_back(chunk: &Chunk) -> usize {

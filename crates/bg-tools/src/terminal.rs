@@ -5,7 +5,8 @@
 //! drawn a thousand times, a piece shows the last state. Everything else stays, tabs among it.
 //!
 //! What is no sequence is shown: a string that has no end within its line or within
-//! `MAX_ESCAPE_BYTES` loses its escape sign only, so a stray sign hides no more than that.
+//! `MAX_ESCAPE_BYTES` loses its escape sign only, so a stray sign hides no more than that. What has
+//! begun as a sequence when the output ends is not shown.
 
 /// Longest escape sequence: links and titles are long, and who reads must not wait for ever.
 pub(crate) const MAX_ESCAPE_BYTES: usize = 4096;
@@ -157,14 +158,6 @@ fn unfinished_letter(bytes: &[u8]) -> usize {
     };
     let longest = bytes.len().min(3);
     (1..=longest).find(|&n| begins_letter(&bytes[bytes.len() - n..])).unwrap_or(0)
-}
-
-/// Returns how many bytes at the beginning belong together, if they begin with an escape sign.
-pub(crate) fn first_sequence(bytes: &[u8]) -> Option<usize> {
-    match parts(bytes).next() {
-        Some(Part::Hidden(len)) => Some(len),
-        _ => None,
-    }
 }
 
 /// Returns where text can begin at this index or behind it: not inside of a sequence or a letter.

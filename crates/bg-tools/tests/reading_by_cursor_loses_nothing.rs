@@ -192,6 +192,17 @@ fn a_view_shows_the_end_of_a_log_in_whole_letters() {
     );
 }
 
+/// Where a letter is held back, what stands before it must not look like the beginning of a sequence.
+#[tokio::test(start_paused = true)]
+async fn a_letter_behind_a_stray_escape_sign_takes_nothing_with_it() {
+    let caller = caller();
+    let (log, completer) = process(&caller, LogCaps::default());
+    log.write(Stream::Stdout, b"\x1b \xF0\x98\x80\xC3\xA9");
+    completer.complete(Ok(Output::default()));
+    let text = read_on(&caller, json!({"max_bytes": 5})).await.0;
+    assert_eq!(text.replace('\u{FFFD}', ""), " \u{E9}");
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Write(bool, Vec<u8>),
