@@ -16,12 +16,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use support::fixture::Fenced;
 use support::player::Player;
 use support::{is_running, numbers};
+use tokio::sync::Mutex;
 
 mod frozen {
     use super::a_process_that_is_frozen_is_a_survivor_until_it_is_not;
     in_every_containment!(a_process_that_is_frozen_is_a_survivor_until_it_is_not);
 }
 in_exact_containment!(a_stop_past_a_stopped_guard_is_bounded);
+
+/// Where tests share a process they share its guard, which some of them stop.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 const FREEZER: &str = "/sys/fs/cgroup/freezer";
 
@@ -62,12 +66,13 @@ impl Drop for Frozen {
 }
 
 async fn a_process_that_is_frozen_is_a_survivor_until_it_is_not(fenced: Fenced) {
+    let _alone = ALONE.lock().await;
     let id = fenced.start("sleep");
     let pid = numbers(&fenced.host.output_with(id, "begun").await)[0];
     let Some(frozen) = Frozen::new(pid) else { return };
     let (done, took) = fenced.stop(id).await;
-    // The grace, and a second for the kernel.
-    assert!(took < Duration::from_millis(200 + 1000 + 500), "took {took:?}");
+    // The grace, a second for the kernel, and another one for a machine that is busy.
+    assert!(took < Duration::from_millis(200 + 1000 + 1000), "took {took:?}");
     assert_eq!(done.status(), Status::Cancelled);
     let output = done.outcome.output().unwrap();
     let receipt = &output.data().unwrap()["receipt"];
@@ -94,6 +99,7 @@ impl Drop for Stopped {
 }
 
 async fn a_stop_past_a_stopped_guard_is_bounded(fenced: Fenced) {
+    let _alone = ALONE.lock().await;
     let running = fenced.begun("stubborn").await;
     let guard = guard();
     kill_process(guard, Signal::STOP).unwrap();
@@ -119,6 +125,7 @@ async fn a_stop_past_a_stopped_guard_is_bounded(fenced: Fenced) {
 /// The runtime's end does not wait for a guard that does not move.
 #[test]
 fn a_stopped_guard_does_not_hold_up_the_end_of_the_runtime() {
+    let _alone = ALONE.blocking_lock();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let fenced = runtime.block_on(Fenced::new(Containment::Subreaper)).unwrap();
     let guard = guard();

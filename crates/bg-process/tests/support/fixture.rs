@@ -12,7 +12,9 @@ use super::{Host, host};
 
 #[path = "../../fixtures/survivors.rs"]
 mod survivors;
-pub(crate) use survivors::Traces;
+use survivors::group_mount;
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub(crate) use survivors::{Traces, groups};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_bg-fixture");
 
@@ -34,10 +36,8 @@ pub(crate) fn fixture(words: &str) -> ProcessSpec {
 
 /// Whether a control group of version 2 can be made here.
 fn has_groups() -> bool {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let mount = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"));
-    let folder = mount.and_then(|line| line.split(' ').nth(1)).unwrap_or("/nowhere");
-    let probe = format!("{folder}/bg-test-{}", std::process::id());
+    let Some(mount) = group_mount() else { return false };
+    let probe = mount.join(format!("bg-test-{}", std::process::id()));
     std::fs::create_dir(&probe).and_then(|()| std::fs::remove_dir(&probe)).is_ok()
 }
 
