@@ -108,12 +108,15 @@ mod linux {
     use std::os::unix::ffi::OsStringExt;
 
     use super::Prepared;
-    use crate::guard::wire::Launch;
+    use crate::error::StartError;
+    use crate::guard::wire::{Failed, Launch, Step};
 
     impl Prepared {
         /// The same for the guard.
-        pub(crate) fn launch(&self) -> io::Result<Launch> {
-            let folder = self.folder.clone().map_or_else(std::env::current_dir, Ok)?;
+        pub(crate) fn launch(&self) -> Result<Launch, StartError> {
+            let folder = self.folder.clone().map_or_else(std::env::current_dir, Ok);
+            let folder = folder.map_err(|error| Failed::at(Step::Folder, &error));
+            let folder = folder.map_err(StartError::Failed)?;
             let program = text(self.program.clone().into_os_string())?;
             let args = self.args.iter().cloned().map(text);
             let pairs = self.env.iter().map(|(name, value)| {
@@ -123,8 +126,10 @@ mod linux {
                 text(pair)
             });
             Ok(Launch {
-                args: std::iter::once(Ok(program.clone())).chain(args).collect::<Result<_, _>>()?,
-                env: pairs.collect::<Result<_, _>>()?,
+                args: std::iter::once(Ok(program.clone()))
+                    .chain(args)
+                    .collect::<io::Result<_>>()?,
+                env: pairs.collect::<io::Result<_>>()?,
                 folder: text(folder.into_os_string())?,
                 program,
             })

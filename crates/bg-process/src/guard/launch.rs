@@ -270,7 +270,7 @@ pub(super) fn close_all_but(kept: &[RawFd]) {
 }
 
 impl Failed {
-    pub(super) fn at(step: Step, error: &io::Error) -> Self {
+    pub(crate) fn at(step: Step, error: &io::Error) -> Self {
         Self { step, errno: error.raw_os_error().unwrap_or(libc::EIO) }
     }
 

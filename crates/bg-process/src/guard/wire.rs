@@ -7,6 +7,7 @@
 //! host's side, for whatever reason, is the order to end the task.
 
 use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,6 +18,8 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+use rustix::pipe::fcntl_setpipe_size;
+use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::receipt::{Containment, Rest};
@@ -122,15 +125,19 @@ pub(crate) struct Launch {
 impl Launch {
     /// Writes it into a file in memory: it may be larger than what a socket takes.
     pub(crate) fn to_file(&self) -> io::Result<OwnedFd> {
-        let mut file = std::fs::File::from(memfd_create(c"bg-launch", MemfdFlags::CLOEXEC)?);
-        file.write_all(&self.bytes())?;
+        let bytes = self.bytes();
+        if getrlimit(Resource::Fsize).current.is_some_and(|most| most < bytes.len() as u64) {
+            return in_a_pipe(&bytes);
+        }
+        let mut file = File::from(memfd_create(c"bg-launch", MemfdFlags::CLOEXEC)?);
+        file.write_all(&bytes)?;
         file.rewind()?;
         Ok(file.into())
     }
 
     pub(crate) fn from_file(file: OwnedFd) -> io::Result<Self> {
         let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut std::fs::File::from(file), &mut bytes)?;
+        io::Read::read_to_end(&mut File::from(file), &mut bytes)?;
         Self::of(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
@@ -154,6 +161,17 @@ impl Launch {
         let args: Vec<_> = texts.by_ref().take(count).collect();
         (args.len() == count).then(|| Self { program, folder, args, env: texts.collect() })
     }
+}
+
+/// A host that may write no large files would be killed for one in memory, but not for this.
+fn in_a_pipe(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let (reader, writer) = io::pipe()?;
+    if fcntl_setpipe_size(&writer, bytes.len()).is_err() {
+        return Err(io::ErrorKind::ArgumentListTooLong.into());
+    }
+    // There is room for all of it.
+    File::from(OwnedFd::from(writer)).write_all(bytes)?;
+    Ok(reader.into())
 }
 
 /// A line on a leash, from whoever keeps the task.
