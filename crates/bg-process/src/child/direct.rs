@@ -57,6 +57,8 @@ impl Direct {
     /// `posix_spawn`, whose cost does not grow with the host's memory.
     pub(super) fn start(what: &Prepared) -> Result<(Self, Streams), StartError> {
         use std::os::unix::process::CommandExt;
+        #[cfg(target_os = "linux")]
+        keep_the_dead();
         let (streams, ends) = what.pipes()?;
         let mut child = what.command(ends).process_group(0).spawn()?;
         let leader = Pid::from_child(&child);
@@ -126,8 +128,8 @@ impl Direct {
     }
 
     fn signal(&self, signal: Signal) {
-        // I1.
-        if self.child.is_none() {
+        // I1. Where somebody else in the host has reaped it, the number is nobody's that is known.
+        if self.child.is_none() || self.exit().is_err() {
             return;
         }
         if let Err(error) = kill_process_group(self.leader, signal) {
@@ -202,6 +204,28 @@ impl Drop for Direct {
             });
         }
     }
+}
+
+/// Sees to it that children that have exited stay until they are reaped (I1): a program that was
+/// started by one that ignores SIGCHLD ignores it too, and then the kernel reaps.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+fn keep_the_dead() {
+    // SAFETY: a `sigaction` is numbers and pointers that may be null.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: nothing is set, and `now` lives for as long as it is written to.
+    let known = unsafe { libc::sigaction(libc::SIGCHLD, std::ptr::null(), &raw mut now) } == 0;
+    let ignored = now.sa_sigaction == libc::SIG_IGN;
+    if !known || !ignored && now.sa_flags & libc::SA_NOCLDWAIT == 0 {
+        return;
+    }
+    if ignored {
+        // Does nothing either, but keeps them.
+        now.sa_sigaction = libc::SIG_DFL;
+    }
+    now.sa_flags &= !libc::SA_NOCLDWAIT;
+    // SAFETY: the handler is the one that there was, or none.
+    unsafe { libc::sigaction(libc::SIGCHLD, &raw const now, std::ptr::null_mut()) };
 }
 
 /// Watches for the exit of a child, through a handle if the kernel has them.

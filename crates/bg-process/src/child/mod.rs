@@ -79,7 +79,7 @@ impl Child {
     /// Cancel safe: an exit is told again until [`end`](Self::end) was called.
     pub(crate) async fn exited(&mut self) -> Result<Exited, StartError> {
         match self {
-            Self::Direct(child) => Ok(child.exited().await?),
+            Self::Direct(child) => child.exited().await.map_err(StartError::Watch),
             #[cfg(target_os = "linux")]
             Self::Guarded(child) => child.exited().await,
         }
