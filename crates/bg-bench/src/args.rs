@@ -1,5 +1,6 @@
 //! What the command line asks for.
 
+use crate::errand::Errand;
 use crate::sides::Which;
 
 /// What is measured, and how thoroughly.
@@ -15,6 +16,8 @@ pub(crate) enum Command {
     Measure(Args),
     /// Hidden: the memory of one side, measured in a process of its own.
     Rss(Which, usize),
+    /// Hidden: what else a workload starts this program again for.
+    Run(Errand),
 }
 
 impl Args {
@@ -22,6 +25,9 @@ impl Args {
         let mut args = Self::default();
         let mut words = words;
         while let Some(word) = words.next() {
+            if let Some(errand) = Errand::parse(&word, &mut words) {
+                return errand.map(Command::Run);
+            }
             match word.as_str() {
                 "--quick" => args.quick = true,
                 "--rss" => return rss(words),

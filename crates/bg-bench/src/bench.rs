@@ -1,6 +1,6 @@
 //! What every workload is run with.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::future::Future;
 
 use tokio::runtime::{Builder, Runtime};
@@ -15,12 +15,15 @@ pub(crate) enum Cost {
     Cheap,
     /// Seconds.
     Dear,
+    /// So long that one round has to do.
+    Once,
 }
 
 /// A run of the benchmarks: one runtime for all sides, and whether all lines were good so far.
 pub(crate) struct Bench {
     pub(crate) runtime: Runtime,
-    quick: bool,
+    watching: OnceCell<Runtime>,
+    pub(crate) quick: bool,
     all_ok: Cell<bool>,
 }
 
@@ -30,9 +33,16 @@ pub(crate) fn runtime() -> Runtime {
     runtime.expect("a runtime of two workers starts")
 }
 
+/// Makes one like it that also watches descriptors, as a host of processes needs.
+pub(crate) fn watching_runtime() -> Runtime {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime of two workers starts")
+}
+
 impl Bench {
     pub(crate) fn new(quick: bool) -> Self {
-        Self { runtime: runtime(), quick, all_ok: Cell::new(true) }
+        let watching = OnceCell::new();
+        Self { runtime: runtime(), watching, quick, all_ok: Cell::new(true) }
     }
 
     /// Tells whether every line reached its target.
@@ -45,6 +55,7 @@ impl Bench {
             (Cost::Cheap, false) => 9,
             (Cost::Cheap, true) | (Cost::Dear, false) => 5,
             (Cost::Dear, true) => 3,
+            (Cost::Once, _) => 1,
         }
     }
 
@@ -54,6 +65,21 @@ impl Bench {
         future: impl Future<Output = T> + Send + 'static,
     ) -> T {
         self.runtime.block_on(self.runtime.spawn(future)).expect("a benchmark does not panic")
+    }
+
+    /// The runtime of what starts processes. The other workloads do without it: their idle workers
+    /// park on a condition variable.
+    pub(crate) fn watching(&self) -> &Runtime {
+        self.watching.get_or_init(watching_runtime)
+    }
+
+    /// Drives a future as a task of the runtime that watches descriptors.
+    pub(crate) fn on_watching_worker<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let runtime = self.watching();
+        runtime.block_on(runtime.spawn(future)).expect("a benchmark does not panic")
     }
 
     /// Drives a future on the thread of the caller, beside the workers that run its tasks.

@@ -8,6 +8,11 @@ pub(crate) fn ns_each(time: Duration, count: usize) -> f64 {
     time.as_nanos() as f64 / count as f64
 }
 
+/// Divides a time by a count, in microseconds.
+pub(crate) fn us_each(time: Duration, count: usize) -> f64 {
+    ns_each(time, count) / 1e3
+}
+
 /// Times so many calls in a row, in nanoseconds per call. What a call returns is dropped within
 /// the measured time.
 pub(crate) fn ns_per_call<R>(calls: usize, mut call: impl FnMut() -> R) -> f64 {

@@ -1,12 +1,16 @@
-//! Measures `bg-core`: each workload beside the cheapest way to do the same work with bare parts
+//! Measures `bg-core` and `bg-process`: each workload beside the cheapest way to do the same work with bare parts
 //! (the limit), and beside published peers when they are compiled in.
 //!
 //! Prints one JSON line per workload and size on stdout and nothing else. The exit status is 1
 //! when a line misses its target, 2 when nothing could be measured.
 
 mod args;
+#[cfg(target_os = "linux")]
+mod ballast;
 mod bench;
 mod clock;
+#[cfg_attr(not(target_os = "linux"), path = "no_errands.rs")]
+mod errand;
 mod line;
 mod ours;
 #[cfg_attr(not(feature = "peers"), path = "no_peers.rs")]
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
             println!("{}", workloads::memory::bytes_per_task(side, phase));
             ExitCode::SUCCESS
         }
+        Ok(Command::Run(errand)) => errand.run(),
         Err(error) => refuse(&error),
     }
 }

@@ -52,3 +52,33 @@ pub(crate) fn retain(_: &Bench, _load: Load) -> Option<Peer<'_, 1>> {
 pub(crate) fn truncate<'a>(_: &'a Bench, _text: &str) -> Option<Peer<'a, 1>> {
     None
 }
+
+#[cfg(target_os = "linux")]
+pub(crate) use processes::*;
+
+#[cfg(target_os = "linux")]
+mod processes {
+    use super::{Bench, Peer};
+    use crate::workloads::capture::Shape;
+
+    pub(crate) fn proc_spawn(_: &Bench, _ballast: usize) -> Option<Peer<'_, 1>> {
+        None
+    }
+
+    pub(crate) fn proc_idle(_: &Bench, _n: usize) -> Option<Peer<'_, 1>> {
+        None
+    }
+
+    pub(crate) fn proc_exit(_: &Bench) -> Option<Peer<'_, 1>> {
+        None
+    }
+
+    pub(crate) fn capture(_shape: Shape, _bytes: usize) -> Option<Peer<'static, 2>> {
+        None
+    }
+
+    /// Never asked for: nobody measures a peer that is not there.
+    pub(crate) fn captured(_shape: Shape, _bytes: usize) -> std::future::Ready<()> {
+        std::future::ready(())
+    }
+}

@@ -1,4 +1,5 @@
-//! What the workloads do with `bg-core`: the one file that names its interface.
+//! What the workloads do with `bg-core`: the one file that names its interface, but for the one
+//! below it about processes.
 
 use std::future::{Future, pending};
 use std::hint::black_box;
@@ -7,6 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bg_core::{Completer, Inbox, Limits, Output, Registry, Scope, Task};
 
 use crate::words::{ERRAND, LABEL, PROMPT, RESULT};
+
+#[cfg(target_os = "linux")]
+pub(crate) mod processes;
 
 /// How many acknowledged outcomes a registry keeps unless a workload says otherwise.
 const KEPT: usize = 64;

@@ -17,7 +17,7 @@ impl Which {
             Some("limit") => Ok(Self::Limit),
             Some("ours") => Ok(Self::Ours),
             Some("peer") => Ok(Self::Peer),
-            _ => Err("`--rss` needs a side: limit, ours or peer".to_owned()),
+            _ => Err("a side is needed: limit, ours or peer".to_owned()),
         }
     }
 
@@ -59,7 +59,9 @@ impl<const K: usize> Sides<'_, K> {
     /// Runs the rounds, the sides in turn, so that a slow phase of the machine hits all of them.
     pub(crate) fn run(&mut self, rounds: usize) -> [Figures; K] {
         let mut figures = std::array::from_fn(|_| Figures::default());
-        self.warm_up();
+        if rounds > 1 {
+            self.warm_up();
+        }
         for round in 0..rounds {
             push(&mut figures, |figures| &mut figures.limit, (self.limit)());
             push(&mut figures, |figures| &mut figures.ours, (self.ours)());

@@ -18,9 +18,17 @@ use crate::workloads::wait_wake::{SAMPLES, WAITERS, drive};
 
 mod defect;
 mod koda;
+#[cfg(target_os = "linux")]
+mod koda_process;
 mod koda_wait;
+#[cfg(target_os = "linux")]
+mod processes;
 
 pub(crate) use koda::pending;
+#[cfg(target_os = "linux")]
+pub(crate) use koda_process::capture as captured;
+#[cfg(target_os = "linux")]
+pub(crate) use processes::{capture, proc_exit, proc_idle, proc_spawn};
 
 const KODA: &str = "koda-core 0.5.1";
 const KODA_WAIT: &str = "koda-core 0.3.2";

@@ -5,10 +5,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::bench::Bench;
 
 pub(crate) mod cancel_all;
+#[cfg_attr(not(target_os = "linux"), path = "elsewhere.rs")]
+pub(crate) mod capture;
+#[cfg_attr(not(target_os = "linux"), path = "elsewhere.rs")]
+mod capture_10g;
 mod drain_idle;
 mod drain_one;
 pub(crate) mod list_scope;
 pub(crate) mod memory;
+#[cfg_attr(not(target_os = "linux"), path = "elsewhere.rs")]
+pub(crate) mod proc_exit;
+#[cfg_attr(not(target_os = "linux"), path = "elsewhere.rs")]
+pub(crate) mod proc_idle;
+#[cfg_attr(not(target_os = "linux"), path = "elsewhere.rs")]
+pub(crate) mod proc_spawn;
 pub(crate) mod retain;
 mod spawn_drain;
 pub(crate) mod truncate;
@@ -27,6 +37,11 @@ pub(crate) const ALL: &[(&str, Run)] = &[
     ("cancel_all", cancel_all::run),
     ("memory", memory::run),
     ("retain", retain::run),
+    ("proc_spawn", proc_spawn::run),
+    ("proc_idle", proc_idle::run),
+    ("proc_exit", proc_exit::run),
+    ("capture", capture::run),
+    ("capture_10g", capture_10g::run),
     ("truncate", truncate::run),
 ];
 
