@@ -56,8 +56,8 @@ fn this_program_with(args: &[String]) -> String {
     format!("exec '{}' {}", this_program(), args.join(" "))
 }
 
-/// Starts so many in the background.
-pub(super) async fn sleepers(n: usize) -> BgRegistry {
+/// Starts so many in the background, from within a runtime.
+pub(super) fn sleepers(n: usize) -> BgRegistry {
     let registry = BgRegistry::new();
     for _ in 0..n {
         start(&registry, SLEEPER);

@@ -15,7 +15,7 @@ pub(crate) fn proc_spawn(bench: &Bench, ballast: usize) -> Option<Peer<'_, 1>> {
 }
 
 pub(crate) fn proc_idle(bench: &Bench, n: usize) -> Option<Peer<'_, 1>> {
-    let registry = bench.on_watching_worker(koda_process::sleepers(n));
+    let registry = bench.on_watching_worker(async move { koda_process::sleepers(n) });
     let side = move || [ns_per_call(calls(n).min(10_000), || registry.reap())];
     Some(Peer { is: KODA, rounds: rounds(n), side: Box::new(side) })
 }
