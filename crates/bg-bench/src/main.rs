@@ -27,6 +27,7 @@ use crate::args::{Args, Command};
 use crate::bench::Bench;
 
 fn main() -> ExitCode {
+    bg_process::guard_main();
     match Args::parse(std::env::args().skip(1)) {
         Ok(Command::Measure(args)) => measure(&args),
         Ok(Command::Rss(side, phase)) => {

@@ -1,12 +1,14 @@
 //! What the workloads do with `bg-process`: the one file that names its interface.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bg_core::{LogCaps, TaskId};
-use bg_process::{ProcessSpec, Processes};
+use bg_core::{Finished, LogCaps, TaskId};
+use bg_process::{Containment, GuardStatus, ProcessSpec, Processes, guard_status};
 
 use super::{Host, Turn};
+use crate::bench::Bench;
 
 /// What holds the processes of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +24,34 @@ pub(crate) enum Held {
 }
 
 impl Held {
-    /// Says why there is no such thing here.
-    pub(crate) fn missing(self) -> Option<&'static str> {
+    fn containment(self) -> Option<Containment> {
         match self {
-            Self::Best | Self::Marked => None,
-            Self::Cgroup | Self::Subreaper => Some("there is no guard"),
+            Self::Best => None,
+            Self::Marked => Some(Containment::Marked),
+            Self::Cgroup => Some(Containment::Cgroup),
+            Self::Subreaper => Some(Containment::Subreaper),
         }
+    }
+
+    /// Tries whether it can be had here; says on stderr why a workload is left out.
+    pub(crate) fn is_there(self, bench: &Bench, workload: &str) -> bool {
+        let finished = bench.on_watching_worker(async move {
+            let starter = Starter::new(self);
+            starter.spawn::<&str>("/bin/true", &[]);
+            starter.next().await
+        });
+        if !finished.outcome.is_success() {
+            eprintln!("bg-bench: `{workload}` is left out: {:?}", finished.outcome);
+        }
+        finished.outcome.is_success()
+    }
+}
+
+/// The process number of the guard, if there is one.
+pub(crate) fn guard() -> Option<u32> {
+    match guard_status() {
+        GuardStatus::Running { pid, .. } => Some(pid),
+        _ => None,
     }
 }
 
@@ -45,9 +69,12 @@ pub(crate) struct Starter {
 
 impl Starter {
     pub(crate) fn new(held: Held) -> Self {
-        assert_eq!(held.missing(), None);
         let host = Host::new();
         let processes = Processes::new(&host.root);
+        let processes = match held.containment() {
+            Some(containment) => processes.contained_by(containment),
+            None => processes,
+        };
         Self { host, processes }
     }
 
@@ -59,9 +86,12 @@ impl Starter {
 
     /// Takes delivery of the next process that ends; it must have done so well.
     pub(crate) async fn one_ended(&self) {
-        let claim = self.host.root.inbox().next().await.expect("the registry is open");
-        let finished = black_box(claim.ack());
+        let finished = black_box(self.next().await);
         assert!(finished.outcome.is_success(), "{:?}", finished.outcome);
+    }
+
+    async fn next(&self) -> Arc<Finished> {
+        self.host.root.inbox().next().await.expect("the registry is open").ack()
     }
 
     /// Waits for a process, without taking delivery.

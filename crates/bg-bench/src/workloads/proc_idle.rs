@@ -17,7 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::bench::{Bench, Cost};
 use crate::clock::{ns_per_call, us_each};
 use crate::line::{Case, Target};
-use crate::ours::processes::{Held, Starter};
+use crate::ours::processes::{Held, Starter, guard};
 use crate::peers;
 use crate::sides::Sides;
 
@@ -80,18 +80,26 @@ fn beside(bench: &Bench) {
     bench.compare(Cost::Dear, [case], sides);
 }
 
-/// The processor time of this process in a while in which it does what `idle` does.
+/// The processor time of this process and its guard while it does what `idle` does, in
+/// microseconds.
 fn used_while<T>(idle: impl FnOnce() -> T) -> f64 {
-    let before = used();
+    let before = used() + guard().map_or(0.0, used_by);
     idle();
-    used() - before
+    used() + guard().map_or(0.0, used_by) - before
 }
 
-/// Microseconds of processor time.
 fn used() -> f64 {
     let time: Duration =
         clock_gettime(ClockId::ProcessCPUTime).try_into().expect("it does not run backwards");
     us_each(time, 1)
+}
+
+/// The processor time of another process that has one thread.
+fn used_by(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/schedstat"));
+    let stat = stat.expect("the kernel counts the time of processes");
+    let ns: f64 = stat.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(f64::NAN);
+    ns / 1e3
 }
 
 struct Ours<'a> {
