@@ -4,6 +4,8 @@
 
 use crate::bench::Bench;
 
+pub(crate) use self::{run as bare, run as guard, run as subreaper};
+
 pub(crate) fn run(_: &Bench) {
     let name = module_path!().rsplit("::").next().unwrap_or_default();
     eprintln!("bg-bench: `{name}` is left out: it needs Linux");

@@ -38,34 +38,50 @@ struct Lines {
     target: f64,
 }
 
-const LINES: [Lines; 3] = [
-    Lines {
-        held: Held::Marked,
-        against_limit: "proc_spawn",
-        against_small: "proc_spawn_growth",
-        target: 1.3,
-    },
-    Lines {
-        held: Held::Cgroup,
-        against_limit: "proc_spawn_guard",
-        against_small: "proc_spawn_guard_growth",
-        target: 1.6,
-    },
-    Lines {
-        held: Held::Subreaper,
-        against_limit: "proc_spawn_subreaper",
-        against_small: "proc_spawn_subreaper_growth",
-        target: 2.0,
-    },
-];
+/// Started by the host itself.
+pub(crate) fn bare(bench: &Bench) {
+    run(
+        bench,
+        &Lines {
+            held: Held::Marked,
+            against_limit: "proc_spawn",
+            against_small: "proc_spawn_growth",
+            target: 1.3,
+        },
+    );
+}
 
-pub(crate) fn run(bench: &Bench) {
-    for lines in LINES {
-        if lines.held.is_there(bench, lines.against_limit) {
-            against_limit(bench, &lines, 0);
-            against_limit(bench, &lines, BALLAST);
-            against_small(bench, &lines);
-        }
+/// Started by the guard in control groups.
+pub(crate) fn guard(bench: &Bench) {
+    run(
+        bench,
+        &Lines {
+            held: Held::Cgroup,
+            against_limit: "proc_spawn_guard",
+            against_small: "proc_spawn_guard_growth",
+            target: 1.6,
+        },
+    );
+}
+
+/// Started by subreapers.
+pub(crate) fn subreaper(bench: &Bench) {
+    run(
+        bench,
+        &Lines {
+            held: Held::Subreaper,
+            against_limit: "proc_spawn_subreaper",
+            against_small: "proc_spawn_subreaper_growth",
+            target: 2.0,
+        },
+    );
+}
+
+fn run(bench: &Bench, lines: &Lines) {
+    if lines.held.is_there(bench, lines.against_limit) {
+        against_limit(bench, lines, 0);
+        against_limit(bench, lines, BALLAST);
+        against_small(bench, lines);
     }
 }
 
