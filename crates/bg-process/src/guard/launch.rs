@@ -19,13 +19,38 @@ use super::wire::{Failed, Launch, Step};
 /// The highest signal there is.
 const LAST_SIGNAL: i32 = 64;
 
+/// A process that becomes the program that was asked for.
+pub(super) struct Launched {
+    pub(super) pid: Pid,
+    failure: OwnedFd,
+}
+
+impl Launched {
+    /// What it takes to tell a failure.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.failure.as_raw_fd()
+    }
+
+    /// Returns why it did not become the program. To be asked once it has been reaped: before that
+    /// the answer takes as long as the start does, and nothing else would be started meanwhile.
+    pub(super) fn failed(&self) -> Option<Failed> {
+        let mut report = [0; 5];
+        match rustix::io::read(&self.failure, &mut report) {
+            // The program's start has closed the pipe.
+            Ok(0) => None,
+            Ok(_) => Some(Failed::of(report)),
+            Err(error) => Some(Failed::at(Step::Prepare, &error.into())),
+        }
+    }
+}
+
 /// Starts a program in a session of its own, born in the group if one is given. It dies with this
-/// process. Returns when the program runs, or with what did not work.
+/// process. Does not wait until the program runs.
 pub(super) fn launch(
     launch: &Launch,
     streams: [BorrowedFd<'_>; 3],
     group: Option<BorrowedFd<'_>>,
-) -> Result<Pid, Failed> {
+) -> Result<Launched, Failed> {
     let (failure, to_parent) = pipe().map_err(|error| Failed::at(Step::Prepare, &error))?;
     let exec = Exec {
         program: &launch.program,
@@ -40,18 +65,8 @@ pub(super) fn launch(
     // SAFETY: this process has one thread, so the child finds no lock held by a thread that it does
     // not have. In the child, `run` makes calls to the system only and does not return.
     let child = unsafe { fork_into(group) }.map_err(|error| Failed::at(Step::Fork, &error))?;
-    let Some(child) = child else { exec.run() };
-    drop(to_parent);
-    let mut report = [0; 5];
-    match io::Read::read(&mut std::fs::File::from(failure), &mut report) {
-        // The program's start has closed the pipe.
-        Ok(0) => Ok(child),
-        Ok(_) => {
-            reap(child);
-            Err(Failed::of(report))
-        }
-        Err(error) => Err(Failed::at(Step::Prepare, &error)),
-    }
+    let Some(pid) = child else { exec.run() };
+    Ok(Launched { pid, failure })
 }
 
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -61,10 +76,6 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 /// What `execve` takes: pointers, and a null one behind them.
 fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
     texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
-}
-
-fn reap(child: Pid) {
-    let _ = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty());
 }
 
 /// What the system call takes; see clone3(2). Fields that are zero are not used.
@@ -238,7 +249,8 @@ pub(super) fn ignore_signals() {
     }
 }
 
-/// A descriptor that can be read when a child has ended. The signal itself is blocked.
+/// A descriptor that can be read when a child has ended. All signals are blocked: one that is sent to
+/// a child before its program runs waits, and has its effect there.
 pub(super) fn child_signals() -> io::Result<OwnedFd> {
     use std::os::fd::FromRawFd;
     // SAFETY: the set is made before it is used, and the descriptor is new and ours.
@@ -248,7 +260,9 @@ pub(super) fn child_signals() -> io::Result<OwnedFd> {
         libc::sigaddset(set.as_mut_ptr(), libc::SIGCHLD);
         // An effect of "ignore" that came from the host would have children reaped unseen.
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
-        libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
+        let mut all = MaybeUninit::uninit();
+        libc::sigfillset(all.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_BLOCK, all.as_ptr(), ptr::null_mut());
         let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
         if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(fd)) }
     }

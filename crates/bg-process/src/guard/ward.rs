@@ -1,12 +1,14 @@
 //! One task in the care of a warden.
 
 use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use bg_core::Exit;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use super::launch::Launched;
 use super::wire::{END, Report, TERMINATE};
 use crate::linux::cgroup::Cgroup;
 use crate::linux::procfs;
@@ -23,7 +25,7 @@ const NAMED: usize = 32;
 pub(super) struct Ward {
     leash: UnixStream,
     /// The process that was asked for, until it is reaped: as long as its number is its own.
-    leader: Option<Pid>,
+    leader: Option<Launched>,
     fence: Held,
     /// A signal of ours was sent while the leader lived.
     asked: bool,
@@ -52,18 +54,28 @@ pub(super) enum Heard {
 }
 
 impl Ward {
-    pub(super) fn new(leash: UnixStream, leader: Pid, fence: Held) -> Self {
+    pub(super) fn new(leash: UnixStream, leader: Launched, fence: Held) -> Self {
         Self { leash, leader: Some(leader), fence, asked: false, ending: None }
+    }
+
+    fn leader(&self) -> Option<Pid> {
+        self.leader.as_ref().map(|leader| leader.pid)
     }
 
     pub(super) fn leash(&self) -> &UnixStream {
         &self.leash
     }
 
+    /// What it has open and cannot do without.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let leader = self.leader.as_ref().map(Launched::descriptor);
+        leader.into_iter().chain([self.leash.as_raw_fd()])
+    }
+
     /// Returns whether a process is known to belong to it. In a process that has one ward all do.
     pub(super) fn has(&self, pid: Pid) -> bool {
         match &self.fence {
-            Held::Group(group) => self.leader == Some(pid) || group.has(pid),
+            Held::Group(group) => self.leader() == Some(pid) || group.has(pid),
             Held::Children => true,
         }
     }
@@ -108,7 +120,7 @@ impl Ward {
 
     fn terminate(&mut self) {
         // The leader is a child of this process and not reaped, so group and number are its own.
-        let Some(leader) = self.leader else { return };
+        let Some(leader) = self.leader() else { return };
         self.asked = true;
         for signal in [Signal::TERM, Signal::CONT] {
             let _ = kill_process_group(leader, signal);
@@ -127,7 +139,12 @@ impl Ward {
     /// Notes that the leader has exited and was reaped. Returns whether the ward is over; `childless`
     /// says that this process has no child left.
     pub(super) fn exited(&mut self, exit: Exit, childless: bool) -> bool {
-        self.leader = None;
+        let failed = self.leader.take().and_then(|leader| leader.failed());
+        if let Some(failed) = failed {
+            // No program has run that could have left anything.
+            self.tell(&Report::Failed(failed));
+            return true;
+        }
         let gone = self.is_gone(childless);
         let containment = self.containment();
         self.tell(&Report::Exited { exit, asked: self.asked, gone, containment });

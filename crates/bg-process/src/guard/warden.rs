@@ -20,7 +20,7 @@ use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, kill_process, set_child_subreaper, wait,
 };
 
-use super::launch::{child_signals, close_all_but, fork, launch};
+use super::launch::{Launched, child_signals, close_all_but, fork, launch};
 use super::ward::{Heard, Held, Ward, tell};
 use super::wire::{FDS, Failed, Fence, Launch, Order, Report, Step};
 use crate::linux::cgroup::Cgroups;
@@ -33,6 +33,9 @@ const HOST: u64 = u64::MAX - 2;
 
 /// Most events that are taken at a time.
 const EVENTS: usize = 256;
+
+/// Most orders that are taken before what has exited is looked at.
+const ORDERS_AT_A_TIME: usize = 16;
 
 /// How long reapers get to end their tasks by themselves when the host has gone.
 const LENIENCE: Duration = Duration::from_millis(300);
@@ -105,9 +108,9 @@ impl Warden {
     }
 
     fn descriptors(&self) -> Vec<RawFd> {
-        let leashes = self.wards.values().map(|ward| ward.leash().as_raw_fd());
+        let wards = self.wards.values().flat_map(Ward::descriptors);
         let own = [self.epoll.as_raw_fd(), self.children.as_raw_fd()];
-        leashes.chain(own).chain(self.host.as_ref().map(AsRawFd::as_raw_fd)).collect()
+        wards.chain(own).chain(self.host.as_ref().map(AsRawFd::as_raw_fd)).collect()
     }
 
     fn watch(&self, fd: impl AsFd, name: u64) -> io::Result<()> {
@@ -274,12 +277,14 @@ impl Warden {
     }
 
     fn take_orders(&mut self) {
-        let Role::Guard(guard) = &mut self.role else { return };
-        let Some(socket) = &guard.orders else { return };
-        match Order::receive(socket) {
-            Ok(Some((order, fds))) => self.start(order, fds),
-            Ok(None) => {}
-            Err(_) => self.take_no_more_orders(),
+        for _ in 0..ORDERS_AT_A_TIME {
+            let Role::Guard(guard) = &mut self.role else { return };
+            let Some(socket) = &guard.orders else { return };
+            match Order::receive(socket) {
+                Ok(Some((order, fds))) => self.start(order, fds),
+                Ok(None) => return,
+                Err(_) => return self.take_no_more_orders(),
+            }
         }
     }
 
@@ -329,12 +334,13 @@ impl Warden {
         Ok(true)
     }
 
-    fn keep(&mut self, job: &Job, leader: Pid, held: Held) -> Result<(), Failed> {
+    fn keep(&mut self, job: &Job, leader: Launched, held: Held) -> Result<(), Failed> {
         let leash = job.leash.try_clone().map_err(|error| Failed::at(Step::Prepare, &error))?;
+        let pid = leader.pid;
         let ward = Ward::new(leash, leader, held);
         self.watch(ward.leash(), job.number).map_err(|error| Failed::at(Step::Prepare, &error))?;
         self.childless = false;
-        self.leaders.insert(leader, job.number);
+        self.leaders.insert(pid, job.number);
         self.wards.insert(job.number, ward);
         Ok(())
     }
