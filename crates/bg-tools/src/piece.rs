@@ -67,8 +67,8 @@ async fn longer(
     let max = piece.max.saturating_add(MAX_ESCAPE_BYTES);
     let more = board.read(id, Piece { max, ..piece }).await?;
     let is_whole = |end: &usize| unfinished(&more.bytes[..*end]) == 0;
-    let last = if more.eof { more.bytes.len() } else { 0 };
-    let max = (least.max(1)..=more.bytes.len()).find(is_whole).unwrap_or(last);
+    let rest = if more.eof { more.bytes.len() } else { 0 };
+    let max = (least.max(1)..=more.bytes.len()).find(is_whole).unwrap_or(rest);
     board.read(id, Piece { max, ..piece }).await
 }
 
