@@ -34,7 +34,7 @@ async fn a_host_inside_of_a_task_ends_with_it(fenced: Fenced) {
         let (id, stdin) = fenced.processes.spawn_with_stdin(spec).unwrap();
         stdin.write("spawn daemonise clear\noutput 0 begun\nspawn stubborn\n").await.unwrap();
         stdin.write("output 1 begun\n").await.unwrap();
-        let said = fenced.host.output_with(id, "4 ").await;
+        let said = fenced.host.output_with(id, "\n4 ").await;
         assert!(!said.contains('!'), "{said}");
         assert!(fenced.traces().find().len() > 4, "{said}");
         let (done, _) = fenced.stop(id).await;

@@ -1,7 +1,6 @@
 //! A child that the guard has started: the host's end of its leash.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,15 +69,12 @@ impl Guarded {
     ) -> Result<(Self, Streams), StartError> {
         let (ours, theirs) = StdStream::pair()?;
         let (streams, ends) = what.pipes()?;
-        let [input, output, errors] = ends;
-        let launch = what.launch()?.to_file()?;
         let order = Order { number: what.number, fence };
-        let fds = [OwnedFd::from(theirs), launch, input, output, errors];
-        guard
-            .send(order, fds)
-            .await
-            .map_err(StartError::GuardDied)
-            .inspect_err(|_| forget(guard))?;
+        let order = order.pack(&what.launch()?, theirs.into(), ends)?;
+        let sent = guard.send(&order).await;
+        // The child's ends are the child's alone from here on.
+        drop(order);
+        sent.map_err(StartError::GuardDied).inspect_err(|_| forget(guard))?;
         ours.set_nonblocking(true)?;
         let containment = match fence {
             Fence::Cgroup => Containment::Cgroup,

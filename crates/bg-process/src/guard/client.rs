@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, socketpair};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
 
 use super::NAME;
-use super::wire::{FDS, Hello, Order};
+use super::wire::{Hello, Parcel};
 use crate::beside::beside;
 use crate::linux::host::Host;
 use crate::receipt::Containment;
@@ -141,12 +141,12 @@ impl Control {
     /// Sends an order.
     ///
     /// Cancel safe: it was sent as a whole or not at all.
-    pub(crate) async fn send(&self, order: Order, fds: [OwnedFd; FDS]) -> io::Result<()> {
+    pub(crate) async fn send(&self, order: &Parcel) -> io::Result<()> {
         // A guard that has so much to do takes longer, and one that was stopped takes for ever. A
         // thread that waited for it could not be called off, and the runtime would wait for that.
         const PAUSE: Duration = Duration::from_millis(2);
         loop {
-            match order.send(self.socket.as_fd(), borrowed(&fds), SendFlags::DONTWAIT) {
+            match order.send(self.socket.as_fd()) {
                 Ok(()) => return Ok(()),
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::TOOMANYREFS) => {}
                 Err(error) => return Err(error.into()),
@@ -154,10 +154,6 @@ impl Control {
             tokio::time::sleep(PAUSE).await;
         }
     }
-}
-
-fn borrowed(fds: &[OwnedFd; FDS]) -> [BorrowedFd<'_>; FDS] {
-    fds.each_ref().map(AsFd::as_fd)
 }
 
 fn hello(socket: BorrowedFd<'_>) -> io::Result<Hello> {

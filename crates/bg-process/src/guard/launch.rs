@@ -44,12 +44,21 @@ impl Launched {
     }
 }
 
-/// Starts a program in a session of its own, born in the group if one is given. It dies with this
-/// process. Does not wait until the program runs.
+/// Where a program is born, and what starting it costs.
+#[derive(Clone, Copy)]
+pub(super) enum Birth<'a> {
+    /// In a control group. Does not wait until the program runs.
+    Group(BorrowedFd<'a>),
+    /// Where this process is. Shares its memory until the program runs, and waits for that: cheaper,
+    /// and for a process that has nothing else to do.
+    Here,
+}
+
+/// Starts a program in a session of its own. It dies with this process.
 pub(super) fn launch(
     launch: &Launch,
     streams: [BorrowedFd<'_>; 3],
-    group: Option<BorrowedFd<'_>>,
+    birth: Birth<'_>,
 ) -> Result<Launched, Failed> {
     let (failure, to_parent) = pipe().map_err(|error| Failed::at(Step::Prepare, &error))?;
     let exec = Exec {
@@ -62,10 +71,17 @@ pub(super) fn launch(
         parent: rustix::process::getpid().as_raw_pid(),
         files: HOST_FILES.get().copied(),
     };
-    // SAFETY: this process has one thread, so the child finds no lock held by a thread that it does
-    // not have. In the child, `run` makes calls to the system only and does not return.
-    let child = unsafe { fork_into(group) }.map_err(|error| Failed::at(Step::Fork, &error))?;
-    let Some(pid) = child else { exec.run() };
+    let pid = match birth {
+        // SAFETY: this process has one thread, so the child finds no lock held by a thread that it
+        // does not have. In the child, `run` makes calls to the system only and does not return.
+        Birth::Group(group) => match unsafe { fork_into(group) } {
+            Ok(None) => exec.run(),
+            Ok(Some(pid)) => Ok(pid),
+            Err(error) => Err(error),
+        },
+        Birth::Here => exec.in_shared_memory(),
+    };
+    let pid = pid.map_err(|error| Failed::at(Step::Fork, &error))?;
     Ok(Launched { pid, failure })
 }
 
@@ -97,18 +113,13 @@ struct CloneArgs {
 
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// Forks; in the child the answer is `None`. Where the kernel cannot have a child born in a group,
-/// there is an error with a group and none without.
+/// Forks; in the child, which is born in the group, the answer is `None`.
 ///
 /// # Safety
 ///
 /// The process has one thread. The C library does not learn of the child: until it execs or exits,
 /// the child may make calls to the system only, and no memory may be taken or given back.
-unsafe fn fork_into(group: Option<BorrowedFd<'_>>) -> io::Result<Option<Pid>> {
-    let Some(group) = group else {
-        // SAFETY: the caller's.
-        return unsafe { fork() };
-    };
+unsafe fn fork_into(group: BorrowedFd<'_>) -> io::Result<Option<Pid>> {
     let args = CloneArgs {
         flags: CLONE_INTO_CGROUP,
         exit_signal: libc::SIGCHLD as u64,
@@ -151,6 +162,26 @@ struct Exec<'a> {
 }
 
 impl Exec<'_> {
+    /// Runs in a process that shares the memory of this one, which waits until that one has its own:
+    /// nothing is copied.
+    fn in_shared_memory(&self) -> io::Result<Pid> {
+        const STACK_BYTES: usize = 32 << 10;
+        extern "C" fn child(exec: *mut libc::c_void) -> libc::c_int {
+            // SAFETY: what is passed below, by one that waits meanwhile.
+            unsafe { &*exec.cast::<Exec<'_>>() }.run()
+        }
+        let mut stack = Vec::<u128>::with_capacity(STACK_BYTES / size_of::<u128>());
+        let top = stack.spare_capacity_mut().as_mut_ptr_range().end.cast();
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let this = ptr::from_ref(self).cast_mut().cast();
+        // SAFETY: stacks grow downwards from an aligned top on every architecture that is supported,
+        // and this one is larger than what `run` needs. With CLONE_VFORK this process does not go on
+        // until the child has exited or runs its program, so stack and `self` outlive its use of
+        // them, and nobody else touches the memory. `run` changes nothing in it and does not return.
+        let pid = unsafe { libc::clone(child, top, flags, this) };
+        forked(i64::from(pid))?.ok_or_else(|| io::Error::other("a clone returned twice"))
+    }
+
     /// Becomes the program, or tells why not and exits.
     fn run(&self) -> ! {
         let step = self.steps();

@@ -20,9 +20,9 @@ use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, kill_process, set_child_subreaper, wait,
 };
 
-use super::launch::{Launched, child_signals, close_all_but, fork, launch};
+use super::launch::{Birth, Launched, child_signals, close_all_but, fork, launch};
 use super::ward::{Heard, Held, Ward, tell};
-use super::wire::{FDS, Failed, Fence, Launch, Order, Report, Step};
+use super::wire::{Failed, Fence, Launch, Order, Received, Report, Step};
 use crate::linux::cgroup::Cgroups;
 use crate::linux::procfs;
 
@@ -71,6 +71,8 @@ struct Guard {
     groups: Option<Cgroups>,
     /// When the host had gone.
     alone_since: Option<Instant>,
+    /// Where orders arrive.
+    buffer: Vec<u8>,
 }
 
 impl Warden {
@@ -80,7 +82,8 @@ impl Warden {
         host: Option<OwnedFd>,
     ) -> io::Result<Self> {
         let spare = orders.try_clone()?;
-        let guard = Guard { orders: Some(orders), groups, alone_since: None };
+        let buffer = vec![0; Order::MESSAGE];
+        let guard = Guard { orders: Some(orders), groups, alone_since: None, buffer };
         let warden = Self::new(Role::Guard(guard), host)?;
         warden.watch(spare, ORDERS)?;
         Ok(warden)
@@ -280,18 +283,19 @@ impl Warden {
         for _ in 0..ORDERS_AT_A_TIME {
             let Role::Guard(guard) = &mut self.role else { return };
             let Some(socket) = &guard.orders else { return };
-            match Order::receive(socket) {
-                Ok(Some((order, fds))) => self.start(order, fds),
+            match Order::receive(socket, &mut guard.buffer) {
+                Ok(Some(received)) => self.start(received),
                 Ok(None) => return,
                 Err(_) => return self.take_no_more_orders(),
             }
         }
     }
 
-    fn start(&mut self, order: Order, fds: Vec<OwnedFd>) {
-        // An order that is not whole comes from a host that has no descriptors left to send.
+    fn start(&mut self, received: Received) {
+        let Received { order, launch, fds } = received;
+        // An order that is not whole comes to a guard that can have no more files open.
         let Some(job) = Job::of(order.number, fds) else { return };
-        let started = job.launch().and_then(|what| match order.fence {
+        let started = job.launch(launch).and_then(|what| match order.fence {
             Fence::Cgroup => self.start_in_group(&job, &what),
             Fence::Subreaper => self.start_reaper(&job, &what),
         });
@@ -305,7 +309,7 @@ impl Warden {
             return Err(Failed { step: Step::Fork, errno: libc::EOPNOTSUPP });
         };
         let group = groups.group(job.number).map_err(|error| Failed::at(Step::Fork, &error))?;
-        match launch(what, job.streams(), Some(group.as_fd())) {
+        match launch(what, job.streams(), Birth::Group(group.as_fd())) {
             Ok(leader) => self.keep(job, leader, Held::Group(group)),
             Err(failed) => {
                 group.remove();
@@ -357,7 +361,7 @@ impl Warden {
 fn keep_one(job: &Job, what: &Launch, host: Option<OwnedFd>) -> io::Result<()> {
     rustix::thread::set_name(c"bg-reaper")?;
     let mut warden = Warden::new(Role::Reaper, host)?;
-    let kept = launch(what, job.streams(), None)
+    let kept = launch(what, job.streams(), Birth::Here)
         .and_then(|leader| warden.keep(job, leader, Held::Children));
     if let Err(failed) = kept {
         tell(&job.leash, &Report::Failed(failed));
@@ -374,20 +378,24 @@ fn keep_one(job: &Job, what: &Launch, host: Option<OwnedFd>) -> io::Result<()> {
 struct Job {
     number: u64,
     leash: UnixStream,
-    file: OwnedFd,
     streams: [OwnedFd; 3],
+    /// What to run, if it did not fit into the message.
+    file: Option<OwnedFd>,
 }
 
 impl Job {
     fn of(number: u64, fds: Vec<OwnedFd>) -> Option<Self> {
-        let [leash, file, input, output, errors] = <[OwnedFd; FDS]>::try_from(fds).ok()?;
-        let leash = UnixStream::from(leash);
+        let mut fds = fds.into_iter();
+        let leash = UnixStream::from(fds.next()?);
         leash.set_nonblocking(true).ok()?;
-        Some(Self { number, leash, file, streams: [input, output, errors] })
+        let streams = [fds.next()?, fds.next()?, fds.next()?];
+        Some(Self { number, leash, streams, file: fds.next() })
     }
 
-    fn launch(&self) -> Result<Launch, Failed> {
-        let launch = self.file.try_clone().and_then(Launch::from_file);
+    fn launch(&self, inline: Option<Launch>) -> Result<Launch, Failed> {
+        let in_file = || self.file.as_ref().map(Launch::from_file);
+        let launch = inline.map(Ok).or_else(in_file);
+        let launch = launch.unwrap_or_else(|| Err(io::ErrorKind::InvalidData.into()));
         launch.map_err(|error| Failed::at(Step::Prepare, &error))
     }
 

@@ -1,10 +1,10 @@
 //! What host and guard say to each other.
 //!
-//! The host sends an *order* over the guard's socket: a few bytes, and five descriptors with them.
-//! The first is the task's *leash*, the second a file with the *launch* (what to run), the others
-//! become the child's standard streams. Everything after that is said on the leash, which belongs to
-//! one task: bytes from the host, lines from whoever keeps the task. The end of the leash at the
-//! host's side, for whatever reason, is the order to end the task.
+//! The host sends an *order* over the guard's socket: a message with the *launch* (what to run), and
+//! descriptors with it. The first is the task's *leash*, three become the child's standard streams, and
+//! a launch that is larger than a message comes in a file, the fifth. Everything after that is said on
+//! the leash, which belongs to one task: bytes from the host, lines from whoever keeps the task. The
+//! end of the leash at the host's side, for whatever reason, is the order to end the task.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -52,25 +52,59 @@ pub(crate) enum Fence {
     Subreaper,
 }
 
-/// How many descriptors come with an order.
-pub(crate) const FDS: usize = 5;
+/// Longest launch that goes into a message; sockets take more, and files any length.
+const INLINE: usize = 32 << 10;
 
-impl Order {
-    const BYTES: usize = 9;
+/// Most descriptors that come with an order.
+const FDS: usize = 5;
 
-    /// Sends an order. The socket keeps messages apart, so this is all or nothing.
-    pub(crate) fn send(
-        self,
-        socket: BorrowedFd<'_>,
-        fds: [BorrowedFd<'_>; FDS],
-        flags: SendFlags,
-    ) -> rustix::io::Result<()> {
+/// An order that can be sent.
+pub(crate) struct Parcel {
+    bytes: Vec<u8>,
+    fds: Vec<OwnedFd>,
+}
+
+impl Parcel {
+    /// Sends it. The socket keeps messages apart, so this is all or nothing.
+    pub(crate) fn send(&self, socket: BorrowedFd<'_>) -> rustix::io::Result<()> {
+        let fds: Vec<BorrowedFd<'_>> = self.fds.iter().map(AsFd::as_fd).collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         ancillary.push(SendAncillaryMessage::ScmRights(&fds));
-        let bytes = self.bytes();
-        sendmsg(socket, &[IoSlice::new(&bytes)], &mut ancillary, flags | SendFlags::NOSIGNAL)?;
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        sendmsg(socket, &[IoSlice::new(&self.bytes)], &mut ancillary, flags)?;
         Ok(())
+    }
+}
+
+/// An order as it arrives.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) order: Order,
+    /// `None` where it comes in a file.
+    pub(crate) launch: Option<Launch>,
+    pub(crate) fds: Vec<OwnedFd>,
+}
+
+impl Order {
+    const HEADER: usize = 9;
+    /// What a buffer for messages has to have room for.
+    pub(crate) const MESSAGE: usize = Self::HEADER + INLINE;
+
+    pub(crate) fn pack(
+        self,
+        launch: &Launch,
+        leash: OwnedFd,
+        streams: [OwnedFd; 3],
+    ) -> io::Result<Parcel> {
+        let mut bytes = self.bytes().to_vec();
+        let mut fds: Vec<OwnedFd> = [leash].into_iter().chain(streams).collect();
+        launch.write_to(&mut bytes);
+        if bytes.len() > Self::MESSAGE {
+            let launch = bytes.split_off(Self::HEADER);
+            fds.push(file_of(&launch)?);
+        }
+        Ok(Parcel { bytes, fds })
     }
 
     /// Receives an order; `None` when there is none now.
@@ -78,37 +112,49 @@ impl Order {
     /// # Errors
     ///
     /// [`io::ErrorKind::UnexpectedEof`] when the host is gone.
-    pub(crate) fn receive(socket: impl AsFd) -> io::Result<Option<(Self, Vec<OwnedFd>)>> {
+    pub(crate) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<Received>> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut bytes = [0; Self::BYTES];
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let got = recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags);
-        match got {
+        let got = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags);
+        let count = match got {
             Err(rustix::io::Errno::AGAIN) => return Ok(None),
             Err(error) => return Err(error.into()),
-            Ok(message) if message.bytes == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => {}
-        }
+            Ok(message) => message.bytes,
+        };
+        let Some((header, launch)) = buffer[..count].split_first_chunk() else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
         let fds = ancillary.drain().flat_map(|message| match message {
             RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
             _ => Vec::new(),
         });
-        Ok(Some((Self::of(bytes), fds.collect())))
+        let (order, launch) = (Self::of(*header), Launch::of(launch));
+        Ok(Some(Received { order, launch, fds: fds.collect() }))
     }
 
-    fn bytes(self) -> [u8; Self::BYTES] {
-        let mut bytes = [0; Self::BYTES];
+    fn bytes(self) -> [u8; Self::HEADER] {
+        let mut bytes = [0; Self::HEADER];
         bytes[0] = u8::from(self.fence == Fence::Subreaper);
         bytes[1..].copy_from_slice(&self.number.to_le_bytes());
         bytes
     }
 
-    fn of(bytes: [u8; Self::BYTES]) -> Self {
+    fn of(bytes: [u8; Self::HEADER]) -> Self {
         let [fence, number @ ..] = bytes;
         let fence = if fence == 0 { Fence::Cgroup } else { Fence::Subreaper };
         Self { number: u64::from_le_bytes(number), fence }
     }
+}
+
+fn file_of(bytes: &[u8]) -> io::Result<OwnedFd> {
+    if getrlimit(Resource::Fsize).current.is_some_and(|most| most < bytes.len() as u64) {
+        return in_a_pipe(bytes);
+    }
+    let mut file = File::from(memfd_create(c"bg-launch", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file.into())
 }
 
 /// What to run.
@@ -123,30 +169,17 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    /// Writes it into a file in memory: it may be larger than what a socket takes.
-    pub(crate) fn to_file(&self) -> io::Result<OwnedFd> {
-        let bytes = self.bytes();
-        if getrlimit(Resource::Fsize).current.is_some_and(|most| most < bytes.len() as u64) {
-            return in_a_pipe(&bytes);
-        }
-        let mut file = File::from(memfd_create(c"bg-launch", MemfdFlags::CLOEXEC)?);
-        file.write_all(&bytes)?;
-        file.rewind()?;
-        Ok(file.into())
-    }
-
-    pub(crate) fn from_file(file: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn from_file(file: &OwnedFd) -> io::Result<Self> {
         let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut File::from(file), &mut bytes)?;
+        io::Read::read_to_end(&mut File::from(file.try_clone()?), &mut bytes)?;
         Self::of(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     /// The number of arguments, then everything, each with the NUL byte that ends it.
-    fn bytes(&self) -> Vec<u8> {
-        let mut bytes = (self.args.len() as u64).to_le_bytes().to_vec();
+    fn write_to(&self, bytes: &mut Vec<u8>) {
+        bytes.extend((self.args.len() as u64).to_le_bytes());
         let texts = [&self.program, &self.folder].into_iter().chain(&self.args).chain(&self.env);
         texts.for_each(|text| bytes.extend(text.as_bytes_with_nul()));
-        bytes
     }
 
     fn of(bytes: &[u8]) -> Option<Self> {
@@ -233,6 +266,31 @@ mod tests {
         proptest::collection::vec(1_u8.., 0..20).prop_map(|bytes| CString::new(bytes).unwrap())
     }
 
+    fn pair() -> (OwnedFd, OwnedFd) {
+        let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+        socketpair(AddressFamily::UNIX, kind, flags, None).unwrap()
+    }
+
+    /// Sends a launch and receives it.
+    fn through_a_socket(launch: &Launch) -> Received {
+        let (here, there) = pair();
+        let order = Order { number: 7, fence: Fence::Subreaper };
+        let spare = || here.try_clone().unwrap();
+        let parcel = order.pack(launch, spare(), [spare(), spare(), spare()]).unwrap();
+        parcel.send(here.as_fd()).unwrap();
+        let mut buffer = vec![0; Order::MESSAGE];
+        let received = Order::receive(&there, &mut buffer).unwrap().unwrap();
+        assert_eq!(received.order, order);
+        received
+    }
+
+    #[track_caller]
+    fn check_arrives(launch: &Launch) {
+        let Received { launch: inline, fds, .. } = through_a_socket(launch);
+        let arrived = inline.unwrap_or_else(|| Launch::from_file(&fds[4]).unwrap());
+        assert_eq!(&arrived, launch);
+    }
+
     proptest! {
         #[test]
         fn a_launch_arrives_as_it_was(
@@ -241,9 +299,7 @@ mod tests {
             args in proptest::collection::vec(text(), 0..5),
             env in proptest::collection::vec(text(), 0..5),
         ) {
-            let launch = Launch { program, folder, args, env };
-            let file = launch.to_file().unwrap();
-            prop_assert_eq!(Launch::from_file(file).unwrap(), launch);
+            check_arrives(&Launch { program, folder, args, env });
         }
 
         #[test]
@@ -253,17 +309,26 @@ mod tests {
     }
 
     #[test]
-    fn an_order_arrives_with_its_descriptors() {
-        let (here, there) =
-            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-                .unwrap();
-        assert!(Order::receive(&there).unwrap().is_none());
-        let order = Order { number: 7, fence: Fence::Subreaper };
-        order.send(here.as_fd(), [here.as_fd(); FDS], SendFlags::empty()).unwrap();
-        let (received, fds) = Order::receive(&there).unwrap().unwrap();
-        assert_eq!((received, fds.len()), (order, FDS));
-        drop((here, fds));
-        let gone = Order::receive(&there).unwrap_err();
+    fn a_launch_of_any_length_arrives() {
+        // Up to what fills a message, what is one byte too much, and what no socket takes.
+        let rest = 8 + 1 + 1 + 1;
+        for (length, descriptors) in
+            [(0, 4), (INLINE - rest, 4), (INLINE - rest + 1, 5), (9 << 20, 5)]
+        {
+            let args = vec![CString::new(vec![b'x'; length]).unwrap()];
+            let launch = Launch { args, ..Launch::default() };
+            assert_eq!(through_a_socket(&launch).fds.len(), descriptors, "{length}");
+            check_arrives(&launch);
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_host_is_an_error() {
+        let (here, there) = pair();
+        let mut buffer = vec![0; Order::MESSAGE];
+        assert!(Order::receive(&there, &mut buffer).unwrap().is_none());
+        drop(here);
+        let gone = Order::receive(&there, &mut buffer).unwrap_err();
         assert_eq!(gone.kind(), io::ErrorKind::UnexpectedEof);
     }
 
