@@ -6,7 +6,10 @@
 #[macro_use]
 mod support;
 
+use std::os::unix::process::CommandExt;
+
 use rustix::process::{Signal, kill_process};
+use support::fixture::{PROGRAM, Traces, groups};
 use support::is_running;
 use support::player::Player;
 
@@ -117,6 +120,29 @@ fn a_guard_goes_away_with_its_host_and_not_before() {
         assert_eq!(player.guard(), guard, "{fence}");
         player.kill();
         player.nothing_left(fence);
-        assert!(!is_running(guard.as_raw_pid().cast_unsigned()), "{fence}: it is there");
+        let until = std::time::Instant::now() + support::player::BOUND;
+        while is_running(guard.as_raw_pid().cast_unsigned()) {
+            assert!(std::time::Instant::now() < until, "{fence}: it is there");
+        }
     }
+}
+
+/// The host was killed between the start of its guard and the first word of that.
+#[test]
+fn a_guard_whose_host_is_gone_before_it_begins_leaves_no_group() {
+    let (host, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    drop(host);
+    let name = format!("1-00000000-{}-1", std::process::id());
+    let mut guard = std::process::Command::new(PROGRAM);
+    guard.arg0("bg-guard").arg(&name).stdin(std::os::fd::OwnedFd::from(theirs));
+    guard.status().unwrap();
+    // That was the first of its two processes.
+    let traces = Traces::of_word(&name);
+    let left = traces.extinct(support::player::BOUND);
+    assert!(left.is_ok(), "{left:?}");
+    let group = groups(&name);
+    for group in &group {
+        std::fs::remove_dir(group).unwrap();
+    }
+    assert!(group.is_empty(), "{group:?}");
 }
