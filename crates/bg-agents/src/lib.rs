@@ -46,6 +46,9 @@
 //! # fn main() {}
 //! ```
 //!
+//! A host that starts processes calls [`process::guard_main`] first in its `main`; without that nothing
+//! ends what a killed host has left, and [`process::guard_status`] says so.
+//!
 //! # Features
 //!
 //! - `process` (default): child processes, the `Bash` tool.
