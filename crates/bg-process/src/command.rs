@@ -69,6 +69,12 @@ mod unix {
     use super::Prepared;
     use crate::child::Streams;
 
+    /// What is made here is a pipe, and need not be asked whether it is one.
+    fn receiver(end: OwnedFd) -> io::Result<Receiver> {
+        rustix::io::ioctl_fionbio(&end, true)?;
+        Receiver::from_owned_fd_unchecked(end)
+    }
+
     impl Prepared {
         /// Makes the pipes: the host's ends, and those of the child in the order of its streams.
         pub(crate) fn pipes(&self) -> io::Result<(Streams, [OwnedFd; 3])> {
@@ -80,8 +86,7 @@ mod unix {
             };
             let (output, their_output) = io::pipe()?;
             let (errors, their_errors) = io::pipe()?;
-            let output = Receiver::from_owned_fd(output.into())?;
-            let errors = Receiver::from_owned_fd(errors.into())?;
+            let (output, errors) = (receiver(output.into())?, receiver(errors.into())?);
             let theirs = [their_input, their_output.into(), their_errors.into()];
             Ok((Streams { input, output, errors }, theirs))
         }
@@ -113,7 +118,7 @@ mod linux {
 
     impl Prepared {
         /// The same for the guard.
-        pub(crate) fn launch(&self) -> Result<Launch, StartError> {
+        pub(crate) fn launch(&self) -> Result<Launch<CString>, StartError> {
             let folder = self.folder.clone().map_or_else(std::env::current_dir, Ok);
             let folder = folder.map_err(|error| Failed::at(Step::Folder, &error));
             let folder = folder.map_err(StartError::Failed)?;

@@ -5,7 +5,7 @@
 //! done between fork and exec.
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -56,14 +56,14 @@ pub(super) enum Birth<'a> {
 
 /// Starts a program in a session of its own. It dies with this process.
 pub(super) fn launch(
-    launch: &Launch,
+    launch: &Launch<&CStr>,
     streams: [BorrowedFd<'_>; 3],
     birth: Birth<'_>,
 ) -> Result<Launched, Failed> {
     let (failure, to_parent) = pipe().map_err(|error| Failed::at(Step::Prepare, &error))?;
     let exec = Exec {
-        program: &launch.program,
-        folder: &launch.folder,
+        program: launch.program,
+        folder: launch.folder,
         args: pointers(&launch.args),
         env: pointers(&launch.env),
         streams: streams.map(|stream| stream.as_raw_fd()),
@@ -90,7 +90,7 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// What `execve` takes: pointers, and a null one behind them.
-fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
+fn pointers(texts: &[&CStr]) -> Vec<*const libc::c_char> {
     texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
 }
 
@@ -151,8 +151,8 @@ fn forked(pid: i64) -> io::Result<Option<Pid>> {
 
 /// What the child does, all of it prepared before the fork.
 struct Exec<'a> {
-    program: &'a CString,
-    folder: &'a CString,
+    program: &'a CStr,
+    folder: &'a CStr,
     args: Vec<*const libc::c_char>,
     env: Vec<*const libc::c_char>,
     streams: [RawFd; 3],
@@ -241,7 +241,8 @@ pub(super) fn raise_limit_of_files() {
     }
 }
 
-/// Gives signals the effects that a program expects, whatever this process had of them.
+/// Gives signals the effects that a program expects. Those that are not ignored have them already:
+/// see [`ignore_signals`].
 ///
 /// # Safety
 ///
@@ -249,8 +250,7 @@ pub(super) fn raise_limit_of_files() {
 unsafe fn default_signals() {
     // SAFETY: an empty set is made before it is used; the effects are constants.
     unsafe {
-        for signal in 1..=LAST_SIGNAL {
-            // SIGKILL, SIGSTOP and those of the C library refuse, and have the effect they have.
+        for signal in IGNORED {
             libc::signal(signal, libc::SIG_DFL);
         }
         let mut none = MaybeUninit::uninit();
@@ -259,24 +259,28 @@ unsafe fn default_signals() {
     }
 }
 
-/// Ignores what a terminal or an administrator sends to end programs: a guard ends when its host
-/// does. A stop by hand (SIGTSTP and its kin) is ignored too.
+/// What a terminal or an administrator sends to end or stop programs, and what tells of a pipe that
+/// nobody reads.
+const IGNORED: [i32; 9] = [
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGPIPE,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGUSR1,
+];
+
+/// Ignores what would end or stop a guard, which ends when its host does. Everything else has its
+/// default effect from here on, whatever the host had of it.
 pub(super) fn ignore_signals() {
-    const IGNORED: [i32; 9] = [
-        libc::SIGINT,
-        libc::SIGTERM,
-        libc::SIGHUP,
-        libc::SIGQUIT,
-        libc::SIGPIPE,
-        libc::SIGTSTP,
-        libc::SIGTTIN,
-        libc::SIGTTOU,
-        libc::SIGUSR1,
-    ];
-    for signal in IGNORED {
-        // SAFETY: the effect is a constant, and no handler of anybody's is replaced: the program has
-        // just been started.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    for signal in 1..=LAST_SIGNAL {
+        let effect = if IGNORED.contains(&signal) { libc::SIG_IGN } else { libc::SIG_DFL };
+        // SAFETY: the effects are constants, and no handler of anybody's is replaced: the program has
+        // just been started. SIGKILL, SIGSTOP and those of the C library refuse.
+        unsafe { libc::signal(signal, effect) };
     }
 }
 

@@ -9,6 +9,7 @@
 //! 3. A warden ends when everything is gone that it keeps, and never before.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -22,7 +23,7 @@ use rustix::process::{
 
 use super::launch::{Birth, Launched, child_signals, close_all_but, fork, launch};
 use super::ward::{Heard, Held, Ward, tell};
-use super::wire::{Failed, Fence, Launch, Order, Received, Report, Step};
+use super::wire::{Failed, Fence, Launch, Order, Received, Report, Step, in_file};
 use crate::linux::cgroup::Cgroups;
 use crate::linux::procfs;
 
@@ -295,16 +296,22 @@ impl Warden {
         let Received { order, launch, fds } = received;
         // An order that is not whole comes to a guard that can have no more files open.
         let Some(job) = Job::of(order.number, fds) else { return };
-        let started = job.launch(launch).and_then(|what| match order.fence {
-            Fence::Cgroup => self.start_in_group(&job, &what),
-            Fence::Subreaper => self.start_reaper(&job, &what),
-        });
-        if let Err(failed) = started {
+        if let Err(failed) = self.start_job(&job, order.fence, launch) {
             tell(&job.leash, &Report::Failed(failed));
         }
     }
 
-    fn start_in_group(&mut self, job: &Job, what: &Launch) -> Result<(), Failed> {
+    fn start_job(&mut self, job: &Job, fence: Fence, inline: Vec<u8>) -> Result<(), Failed> {
+        let launch = job.launch(inline).map_err(|error| Failed::at(Step::Prepare, &error))?;
+        let what =
+            Launch::of(&launch).ok_or(Failed { step: Step::Prepare, errno: libc::EINVAL })?;
+        match fence {
+            Fence::Cgroup => self.start_in_group(job, &what),
+            Fence::Subreaper => self.start_reaper(job, &what),
+        }
+    }
+
+    fn start_in_group(&mut self, job: &Job, what: &Launch<&CStr>) -> Result<(), Failed> {
         let Role::Guard(Guard { groups: Some(groups), .. }) = &self.role else {
             return Err(Failed { step: Step::Fork, errno: libc::EOPNOTSUPP });
         };
@@ -349,7 +356,7 @@ impl Warden {
         Ok(())
     }
 
-    fn start_reaper(&mut self, job: &Job, what: &Launch) -> Result<(), Failed> {
+    fn start_reaper(&mut self, job: &Job, what: &Launch<&CStr>) -> Result<(), Failed> {
         if self.fork_helper().map_err(|error| Failed::at(Step::Fork, &error))? {
             return Ok(());
         }
@@ -358,7 +365,7 @@ impl Warden {
 }
 
 /// The life of a reaper, in the process that was forked for it.
-fn keep_one(job: &Job, what: &Launch, host: Option<OwnedFd>) -> io::Result<()> {
+fn keep_one(job: &Job, what: &Launch<&CStr>, host: Option<OwnedFd>) -> io::Result<()> {
     rustix::thread::set_name(c"bg-reaper")?;
     let mut warden = Warden::new(Role::Reaper, host)?;
     let kept = launch(what, job.streams(), Birth::Here)
@@ -392,11 +399,8 @@ impl Job {
         Some(Self { number, leash, streams, file: fds.next() })
     }
 
-    fn launch(&self, inline: Option<Launch>) -> Result<Launch, Failed> {
-        let in_file = || self.file.as_ref().map(Launch::from_file);
-        let launch = inline.map(Ok).or_else(in_file);
-        let launch = launch.unwrap_or_else(|| Err(io::ErrorKind::InvalidData.into()));
-        launch.map_err(|error| Failed::at(Step::Prepare, &error))
+    fn launch(&self, inline: Vec<u8>) -> io::Result<Vec<u8>> {
+        self.file.as_ref().map_or(Ok(inline), in_file)
     }
 
     fn streams(&self) -> [BorrowedFd<'_>; 3] {

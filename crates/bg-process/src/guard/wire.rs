@@ -81,8 +81,8 @@ impl Parcel {
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) order: Order,
-    /// `None` where it comes in a file.
-    pub(crate) launch: Option<Launch>,
+    /// The bytes of the launch; empty where it comes in a file.
+    pub(crate) launch: Vec<u8>,
     pub(crate) fds: Vec<OwnedFd>,
 }
 
@@ -93,7 +93,7 @@ impl Order {
 
     pub(crate) fn pack(
         self,
-        launch: &Launch,
+        launch: &Launch<CString>,
         leash: OwnedFd,
         streams: [OwnedFd; 3],
     ) -> io::Result<Parcel> {
@@ -129,7 +129,7 @@ impl Order {
             RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
             _ => Vec::new(),
         });
-        let (order, launch) = (Self::of(*header), Launch::of(launch));
+        let (order, launch) = (Self::of(*header), launch.to_vec());
         Ok(Some(Received { order, launch, fds: fds.collect() }))
     }
 
@@ -157,38 +157,39 @@ fn file_of(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// What to run.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Launch {
-    /// An absolute path.
-    pub(crate) program: CString,
-    pub(crate) folder: CString,
-    pub(crate) args: Vec<CString>,
-    /// `NAME=value`.
-    pub(crate) env: Vec<CString>,
+/// Reads the bytes of a launch that came in a file.
+pub(crate) fn in_file(file: &OwnedFd) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut File::from(file.try_clone()?), &mut bytes)?;
+    Ok(bytes)
 }
 
-impl Launch {
-    pub(crate) fn from_file(file: &OwnedFd) -> io::Result<Self> {
-        let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut File::from(file.try_clone()?), &mut bytes)?;
-        Self::of(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
-    }
+/// What to run: texts of the host's own, or parts of what has arrived.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Launch<T> {
+    /// An absolute path.
+    pub(crate) program: T,
+    pub(crate) folder: T,
+    pub(crate) args: Vec<T>,
+    /// `NAME=value`.
+    pub(crate) env: Vec<T>,
+}
 
+impl Launch<CString> {
     /// The number of arguments, then everything, each with the NUL byte that ends it.
     fn write_to(&self, bytes: &mut Vec<u8>) {
         bytes.extend((self.args.len() as u64).to_le_bytes());
         let texts = [&self.program, &self.folder].into_iter().chain(&self.args).chain(&self.env);
         texts.for_each(|text| bytes.extend(text.as_bytes_with_nul()));
     }
+}
 
-    fn of(bytes: &[u8]) -> Option<Self> {
+impl<'a> Launch<&'a CStr> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Option<Self> {
         let (count, texts) = bytes.split_first_chunk()?;
         let count = usize::try_from(u64::from_le_bytes(*count)).ok()?;
-        let texts: Result<Vec<CString>, _> = texts
-            .split_inclusive(|&byte| byte == 0)
-            .map(|text| CStr::from_bytes_with_nul(text).map(CStr::to_owned))
-            .collect();
+        let texts = texts.split_inclusive(|&byte| byte == 0).map(CStr::from_bytes_with_nul);
+        let texts: Result<Vec<&CStr>, _> = texts.collect();
         let mut texts = texts.ok()?.into_iter();
         let (program, folder) = (texts.next()?, texts.next()?);
         let args: Vec<_> = texts.by_ref().take(count).collect();
@@ -272,7 +273,7 @@ mod tests {
     }
 
     /// Sends a launch and receives it.
-    fn through_a_socket(launch: &Launch) -> Received {
+    fn through_a_socket(launch: &Launch<CString>) -> Received {
         let (here, there) = pair();
         let order = Order { number: 7, fence: Fence::Subreaper };
         let spare = || here.try_clone().unwrap();
@@ -285,10 +286,16 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_arrives(launch: &Launch) {
+    fn check_arrives(launch: &Launch<CString>) {
         let Received { launch: inline, fds, .. } = through_a_socket(launch);
-        let arrived = inline.unwrap_or_else(|| Launch::from_file(&fds[4]).unwrap());
-        assert_eq!(&arrived, launch);
+        let bytes = if inline.is_empty() { in_file(&fds[4]).unwrap() } else { inline };
+        let Launch { program, folder, args, env } = Launch::of(&bytes).unwrap();
+        assert_eq!((program, folder), (launch.program.as_c_str(), launch.folder.as_c_str()));
+        assert_eq!((args, env), (borrowed(&launch.args), borrowed(&launch.env)));
+    }
+
+    fn borrowed(texts: &[CString]) -> Vec<&CStr> {
+        texts.iter().map(CString::as_c_str).collect()
     }
 
     proptest! {

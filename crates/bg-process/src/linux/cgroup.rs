@@ -93,7 +93,12 @@ impl Cgroup {
 
     fn read(&self, file: &str) -> io::Result<String> {
         let file = openat(&self.folder, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        io::read_to_string(fs::File::from(file))
+        // Without the question how large it is, which has no answer.
+        let mut text = Vec::with_capacity(256);
+        while rustix::io::read(&file, rustix::buffer::spare_capacity(&mut text))? > 0 {
+            text.reserve(256);
+        }
+        String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
     /// Returns whether a process is in it.
