@@ -78,6 +78,8 @@ mod beside;
 mod child;
 mod command;
 mod error;
+#[cfg(unix)]
+mod group;
 #[cfg(target_os = "linux")]
 mod guard;
 mod holders;

@@ -15,15 +15,14 @@ use std::process::Child;
 use std::time::Duration;
 
 use bg_core::Exit;
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, getpgid, kill_process, kill_process_group, waitid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::time::timeout;
 
 use super::{Exited, Streams, undertaker};
 use crate::command::Prepared;
 use crate::error::StartError;
+use crate::group;
 #[cfg(target_os = "linux")]
 use crate::linux::marked;
 use crate::receipt::Rest;
@@ -132,13 +131,7 @@ impl Direct {
         if self.child.is_none() || self.exit().is_err() {
             return;
         }
-        if let Err(error) = kill_process_group(self.leader, signal) {
-            tracing::debug!(leader = ?self.leader, ?signal, %error, "the group was not signalled");
-        }
-        // A leader may have moved to another group of its session; I1 holds for it just the same.
-        if getpgid(Some(self.leader)).is_ok_and(|group| group != self.leader) {
-            let _ = kill_process(self.leader, signal);
-        }
+        group::signal(self.leader, signal);
     }
 
     /// Kills the group, and what is marked if the task was stopped; reaps the leader.

@@ -175,12 +175,15 @@ impl Guarded {
         loop {
             if let Some(end) = self.line.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = self.line.drain(..=end).collect();
-                return Ok(serde_json::from_slice(&line).map_err(io::Error::from)?);
+                let report = serde_json::from_slice(&line);
+                return report.map_err(|error| StartError::GuardDied(error.into()));
             }
             self.leash.readable().await?;
             match self.leash.try_read_buf(&mut self.line) {
                 Ok(0) => return Err(StartError::GuardDied(io::ErrorKind::UnexpectedEof.into())),
-                Ok(_) if self.line.len() > MAX_LINE => return Err(io::Error::other("?").into()),
+                Ok(_) if self.line.len() > MAX_LINE => {
+                    return Err(StartError::GuardDied(io::ErrorKind::InvalidData.into()));
+                }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(StartError::GuardDied(error)),

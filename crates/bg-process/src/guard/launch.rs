@@ -177,7 +177,8 @@ impl Exec<'_> {
         // SAFETY: stacks grow downwards from an aligned top on every architecture that is supported,
         // and this one is larger than what `run` needs. With CLONE_VFORK this process does not go on
         // until the child has exited or runs its program, so stack and `self` outlive its use of
-        // them, and nobody else touches the memory. `run` changes nothing in it and does not return.
+        // them, and nobody else touches the memory. `run` changes nothing in it but the error number,
+        // which is read for a clone that failed only, and does not return.
         let pid = unsafe { libc::clone(child, top, flags, this) };
         forked(i64::from(pid))?.ok_or_else(|| io::Error::other("a clone returned twice"))
     }

@@ -6,10 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use bg_core::Exit;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::launch::Launched;
 use super::wire::{END, Report, TERMINATE};
+use crate::group;
 use crate::linux::cgroup::Cgroup;
 use crate::linux::procfs;
 use crate::receipt::{Containment, Rest};
@@ -123,11 +124,7 @@ impl Ward {
         let Some(leader) = self.leader() else { return };
         self.asked = true;
         for signal in [Signal::TERM, Signal::CONT] {
-            let _ = kill_process_group(leader, signal);
-            // It may have moved to another group of its session.
-            if rustix::process::getpgid(Some(leader)).is_ok_and(|group| group != leader) {
-                let _ = kill_process(leader, signal);
-            }
+            group::signal(leader, signal);
         }
     }
 
@@ -225,10 +222,12 @@ pub(super) fn tell(mut leash: &UnixStream, report: &Report) {
     let _ = leash.write_all(&line);
 }
 
-/// Sends SIGKILL to every child of this process. None of them can have been reaped by anybody else,
-/// so each number is that of the child. What they leave behind is adopted and is a child then.
+/// Sends SIGKILL to every child of this process. What they leave behind is adopted and is a child then.
 fn kill_children() {
-    for pid in procfs::own_children() {
-        let _ = kill_process(pid, Signal::KILL);
-    }
+    procfs::own_children().into_iter().for_each(kill_child);
+}
+
+/// Sends SIGKILL to a child of this process. Nobody else can have reaped it: the number is its own.
+pub(super) fn kill_child(pid: Pid) {
+    let _ = kill_process(pid, Signal::KILL);
 }

@@ -17,12 +17,10 @@ use std::time::{Duration, Instant};
 
 use bg_core::Exit;
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, kill_process, set_child_subreaper, wait,
-};
+use rustix::process::{Pid, WaitOptions, WaitStatus, set_child_subreaper, wait};
 
 use super::launch::{Birth, Launched, child_signals, close_all_but, fork, launch};
-use super::ward::{Heard, Held, Ward, tell};
+use super::ward::{Heard, Held, Ward, kill_child, tell};
 use super::wire::{Failed, Fence, Launch, Order, Received, Report, Step, in_file};
 use crate::linux::cgroup::Cgroups;
 use crate::linux::procfs;
@@ -406,9 +404,4 @@ impl Job {
     fn streams(&self) -> [BorrowedFd<'_>; 3] {
         self.streams.each_ref().map(AsFd::as_fd)
     }
-}
-
-fn kill_child(pid: Pid) {
-    // It is a child and not reaped (I2): the number is its own.
-    let _ = kill_process(pid, Signal::KILL);
 }
