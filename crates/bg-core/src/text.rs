@@ -35,6 +35,22 @@ pub fn prefix(text: &str, max_bytes: usize) -> &str {
     &text[..cut]
 }
 
+/// Returns a text cut to `max_bytes` bytes that says how many more there were. Like [`cut`], and copies
+/// no more than it returns.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(bg_core::text::excerpt("0123456789", 4), "0123... (+6 more bytes)");
+/// ```
+pub fn excerpt(text: &str, max_bytes: usize) -> String {
+    let kept = prefix(text, max_bytes);
+    match text.len() - kept.len() {
+        0 => kept.to_owned(),
+        omitted => format!("{kept}... (+{omitted} more bytes)"),
+    }
+}
+
 /// Cuts a text to `max_bytes` bytes and says how many more there were: `abc... (+12 more bytes)`.
 ///
 /// The mark comes on top of `max_bytes`. A text that fits is returned as it is.

@@ -4,13 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bg_core::{Exit, Finished, TaskId, text};
-use bg_tools::{
-    LogView, SecsArg, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, output_incomplete,
-    parse_args, status_word,
-};
+use bg_tools::{SecsArg, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, parse_args};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::ProcessError;
@@ -53,31 +49,6 @@ struct Args {
     cwd: Option<String>,
 }
 
-/// A command that has ended.
-#[derive(Serialize)]
-struct Ended {
-    task_id: TaskId,
-    status: &'static str,
-    exit_code: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signal: Option<i32>,
-    output: LogView,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_incomplete: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-/// A command that runs in the background.
-#[derive(Serialize)]
-struct Running {
-    task_id: TaskId,
-    status: &'static str,
-    note: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output: Option<LogView>,
-}
-
 #[async_trait]
 impl Tool for Bash {
     fn definition(&self) -> ToolDefinition {
@@ -97,19 +68,9 @@ impl Tool for Bash {
         let spec = if background { spec } else { spec.foreground() };
         let id = Processes::new(cx.scope()).spawn(spec).map_err(refused)?;
         if background {
-            let note = "its result will arrive by itself";
-            return ToolOutput::json(&Running {
-                task_id: id,
-                status: "running",
-                note,
-                output: None,
-            });
+            return cx.background(id);
         }
-        let patience = args.timeout_secs.map_or(DEFAULT_TIMEOUT, SecsArg::duration);
-        match cx.scope().foreground(id)?.within(patience).await? {
-            Some(claim) => Ok(ToolOutput::json(&ended(&claim))?.with_claim(claim)),
-            None => detached(cx, id),
-        }
+        cx.foreground(id, args.timeout_secs.map_or(DEFAULT_TIMEOUT, SecsArg::duration)).await
     }
 
     fn deadline(&self) -> Option<Duration> {
@@ -121,31 +82,5 @@ fn refused(error: ProcessError) -> ToolError {
     match error {
         ProcessError::Spawn(error) => error.into(),
         other => ToolError::failed(other),
-    }
-}
-
-fn detached(cx: &ToolContext, task_id: TaskId) -> Result<ToolOutput, ToolError> {
-    let log = cx.scope().log(task_id)?;
-    ToolOutput::json(&Running {
-        task_id,
-        status: "running",
-        note: "it takes longer and goes on in the background; its result will arrive by itself",
-        output: log.as_ref().map(LogView::of),
-    })
-}
-
-fn ended(finished: &Finished) -> Ended {
-    const MAX_REASON_BYTES: usize = 500;
-    let exit = finished.outcome.output().and_then(bg_core::Output::exit);
-    let status = status_word(finished.id.kind(), finished.status());
-    let Exit { code, signal } = exit.unwrap_or(Exit { code: None, signal: None });
-    Ended {
-        task_id: finished.id,
-        status,
-        exit_code: code,
-        signal,
-        output: finished.log().map(LogView::of).unwrap_or_default(),
-        output_incomplete: output_incomplete(finished).cloned(),
-        reason: finished.outcome.reason().map(|reason| text::cut(reason, MAX_REASON_BYTES)),
     }
 }

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bg_core::{ClaimError, Finished, Scope, Status, TaskId, text};
-use bg_tools::{
-    ANSWER_BYTES, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, parse_args, status_word,
-};
+use bg_core::{Scope, TaskId, text};
+use bg_tools::{Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, parse_args};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::agents::{Agents, RunOptions};
@@ -134,86 +132,12 @@ impl Tool for InvokeAgent {
     async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {
         let args: Args = parse_args(Self::NAME, args)?;
         let background = args.background.unwrap_or(false);
-        let scope = cx.scope();
-        let id = self.spawn(scope, args, background)?;
-        if background {
-            return ToolOutput::json(&Started::of(scope, id));
-        }
-        match scope.foreground(id)?.within(self.patience).await {
-            Ok(Some(claim)) => Ok(ToolOutput::json(&Ended::of(&claim, false))?.with_claim(claim)),
-            Ok(None) => ToolOutput::json(&Started::of(scope, id).after(self.patience)),
-            Err(ClaimError::Delivered(other)) => {
-                ToolOutput::json(&Ended::of(other.finished(), true))
-            }
-            Err(error) => Err(error.into()),
-        }
+        let id = self.spawn(cx.scope(), args, background)?;
+        if background { cx.background(id) } else { cx.foreground(id, self.patience).await }
     }
 
     /// Longer than the patience, which is the bound that answers.
     fn deadline(&self) -> Option<Duration> {
         Some(self.patience.saturating_add(Duration::from_secs(30)))
-    }
-}
-
-/// An agent that runs in the background.
-#[derive(Serialize)]
-struct Started {
-    task_id: TaskId,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<String>,
-}
-
-impl Started {
-    fn of(scope: &Scope, task_id: TaskId) -> Self {
-        // One that has ended by now is still told as running: the result comes through the inbox.
-        let pending = scope.inspect(task_id).is_ok_and(|task| task.status == Status::Pending);
-        let status = if pending { "pending" } else { "running" };
-        Self { task_id, status, note: None }
-    }
-
-    fn after(mut self, patience: Duration) -> Self {
-        self.note = Some(format!(
-            "no answer within {} s: it goes on in the background, and its result will arrive by \
-             itself",
-            patience.as_secs()
-        ));
-        self
-    }
-}
-
-/// An agent that has ended.
-#[derive(Serialize)]
-struct Ended {
-    task_id: TaskId,
-    status: &'static str,
-    output: String,
-    /// Where `ReadTaskOutput` goes on when `output` was cut.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    omitted_bytes: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// Another call of the same turn waited for the agent as well, and was first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    already_delivered: Option<bool>,
-}
-
-impl Ended {
-    fn of(finished: &Finished, already_delivered: bool) -> Self {
-        let status = status_word(finished.id.kind(), finished.status());
-        let whole = finished.outcome.output().map_or("", |output| &output.text);
-        let output = text::prefix(whole, ANSWER_BYTES);
-        let omitted = whole.len() - output.len();
-        Self {
-            task_id: finished.id,
-            status,
-            output: output.to_owned(),
-            next_cursor: (omitted > 0).then_some(output.len()),
-            omitted_bytes: (omitted > 0).then_some(omitted),
-            reason: finished.outcome.reason().map(|reason| text::cut(reason, 200)),
-            already_delivered: already_delivered.then_some(true),
-        }
     }
 }

@@ -15,7 +15,7 @@ use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 
-use bg_core::{Claim, Failure, Output, TaskContext, TaskResult};
+use bg_core::{Claim, Failure, Finished, Output, TaskContext, TaskResult};
 use bg_tools::{ToolContext, ToolDefinition, Toolbox};
 use futures_util::future::{Either, select};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,8 @@ pub(crate) struct Run {
     model: Arc<dyn Model>,
     instructions: Arc<str>,
     tools: Toolbox,
+    /// One for the whole run: it remembers what the model has been told.
+    tool_cx: ToolContext,
     definitions: Arc<[ToolDefinition]>,
     step_cap: u32,
     steps: u32,
@@ -61,8 +63,10 @@ enum Progress {
 impl Run {
     /// Prepares a run in the task that `cx` belongs to.
     pub(crate) fn new(cx: TaskContext, spec: RunSpec) -> Self {
+        let token = cx.token();
         Self {
-            token: cx.token(),
+            tool_cx: ToolContext::new(cx.scope()).with_token(token.clone()),
+            token,
             output: Output::default().with_model(spec.model.info().name),
             model: spec.model,
             instructions: spec.instructions,
@@ -145,11 +149,12 @@ impl Run {
         let asked = calls.len().try_into().unwrap_or(u64::MAX);
         let usage = self.output.usage_mut();
         usage.tool_calls = usage.tool_calls.saturating_add(asked);
-        let cx = ToolContext::new(self.cx.scope()).with_token(self.token.clone());
-        let called = call_all(&self.tools, &cx, &self.cx, &calls);
+        let called = call_all(&self.tools, &self.tool_cx, &self.cx, &calls);
         let (answers, claims) = self.unless_stopped(called).await?;
         self.history.push_exchange(turn, answers);
-        self.acknowledge(claims);
+        for claims in claims {
+            self.book_children(&claims.ack());
+        }
         Ok(())
     }
 
@@ -162,17 +167,15 @@ impl Run {
         };
         self.history.push_answer(turn);
         self.history.push_text(text);
-        self.acknowledge(claims);
+        let children: Vec<_> = claims.into_iter().map(Claim::ack).collect();
+        self.book_children(&children);
         Ok(Progress::Again)
     }
 
-    /// Ends claims whose outcomes are in the history now (I2), and books what they cost (I3).
-    fn acknowledge(&mut self, claims: Vec<Claim>) {
-        for claim in claims {
-            let finished = claim.ack();
-            if let Some(output) = finished.outcome.output() {
-                self.output.usage_mut().add(&output.usage());
-            }
+    /// Books what children cost whose outcomes are in the history now (I2, I3).
+    fn book_children(&mut self, children: &[Arc<Finished>]) {
+        for output in children.iter().filter_map(|child| child.outcome.output()) {
+            self.output.usage_mut().add(&output.usage());
         }
     }
 

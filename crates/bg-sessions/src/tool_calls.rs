@@ -1,7 +1,7 @@
 //! The tool calls of one turn.
 
-use bg_core::{Claim, TaskContext, text};
-use bg_tools::{ToolContext, Toolbox};
+use bg_core::{TaskContext, text};
+use bg_tools::{Claims, ToolContext, Toolbox};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, StreamExt};
 
@@ -25,16 +25,15 @@ pub(crate) async fn call_all(
     tool_cx: &ToolContext,
     cx: &TaskContext,
     calls: &[ToolCall],
-) -> (Vec<Answer>, Vec<Claim>) {
+) -> (Vec<Answer>, Vec<Claims>) {
     let one =
         |(number, call)| async move { (number, call_one(tools, tool_cx, cx, call).await) }.boxed();
     let running: Vec<BoxFuture<'_, _>> = calls.iter().enumerate().map(one).collect();
     // Not `buffered`: there, an answer that waits for its turn takes up a place.
     let running = stream::iter(running).buffer_unordered(MAX_CONCURRENT_CALLS);
-    let mut answered: Vec<(usize, (Answer, Vec<Claim>))> = running.collect().await;
+    let mut answered: Vec<(usize, (Answer, Claims))> = running.collect().await;
     answered.sort_unstable_by_key(|(number, _)| *number);
-    let (answers, claims): (_, Vec<_>) = answered.into_iter().map(|(_, answered)| answered).unzip();
-    (answers, claims.into_iter().flatten().collect())
+    answered.into_iter().map(|(_, answered)| answered).unzip()
 }
 
 async fn call_one(
@@ -42,7 +41,7 @@ async fn call_one(
     tool_cx: &ToolContext,
     cx: &TaskContext,
     call: &ToolCall,
-) -> (Answer, Vec<Claim>) {
+) -> (Answer, Claims) {
     cx.trace(line(&format!("{} {}", call.name, call.args)));
     let called = tools.call(tool_cx, &call.name, &call.args).await;
     let wire = called.to_wire();

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bg_core::{
-    CancelOutcome, Chunk, Claim, ClaimError, Finished, OutputLog, ResolveError, Scope, Snapshot,
-    Stream, TaskError, TaskId,
+    CancelOutcome, Chunk, Claim, ClaimError, Finished, Message, OutputLog, Peek, Peeked,
+    ResolveError, Scope, SendError, Snapshot, Stream, TaskError, TaskId, WaitFor, Waited,
 };
 
 use crate::view::text_start;
 
 /// One caller's tasks, wherever they run. A [`Scope`] is the board of the tasks in this process.
+///
+/// The task tools know of tasks what a board tells them and nothing else.
 #[async_trait]
 pub trait TaskBoard: Send + Sync {
     /// Reads what a model wrote as the id of one of the caller's tasks.
@@ -21,8 +23,9 @@ pub trait TaskBoard: Send + Sync {
     /// [`ResolveError`].
     async fn resolve(&self, written: &str) -> Result<TaskId, ResolveError>;
 
-    /// Lists the live and undelivered tasks, by number.
-    async fn list(&self) -> Vec<Snapshot>;
+    /// Lists a page of the live and undelivered tasks, by number: at most `max` with a number above
+    /// `after`.
+    async fn list(&self, after: u64, max: usize) -> Vec<Snapshot>;
 
     /// Shows one task.
     ///
@@ -31,12 +34,24 @@ pub trait TaskBoard: Send + Sync {
     /// [`TaskError`].
     async fn inspect(&self, id: TaskId) -> Result<Snapshot, TaskError>;
 
-    /// Waits for a task. Claims nothing.
+    /// Looks at the recent messages of a task.
     ///
     /// # Errors
     ///
     /// [`TaskError`].
-    async fn wait(&self, id: TaskId, timeout: Duration) -> Result<Seen, TaskError>;
+    async fn peek(&self, id: TaskId, peek: Peek) -> Result<Peeked, TaskError>;
+
+    /// Waits for tasks. Claims nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`] if one of them is not this caller's.
+    async fn wait(
+        &self,
+        ids: &[TaskId],
+        until: WaitFor,
+        timeout: Duration,
+    ) -> Result<Seen, TaskError>;
 
     /// Claims the outcome of a task.
     ///
@@ -58,15 +73,24 @@ pub trait TaskBoard: Send + Sync {
     ///
     /// [`TaskError`].
     async fn read(&self, id: TaskId, piece: Piece) -> Result<Chunk, TaskError>;
+
+    /// Sends a message to a running task.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]; the message was not kept.
+    async fn send(&self, id: TaskId, message: Message) -> Result<(), SendError>;
 }
 
 /// What a wait saw.
-#[derive(Clone, Debug)]
-pub enum Seen {
-    /// The task has ended.
-    Ended(Arc<Finished>),
-    /// It has not, and the time is over.
-    TimedOut(Snapshot),
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The tasks that have ended, in order of their ending.
+    pub ended: Vec<Arc<Finished>>,
+    /// Those that have not, by number.
+    pub pending: Vec<Snapshot>,
+    /// Whether the time was over before what was waited for had happened.
+    pub timed_out: bool,
 }
 
 /// Which piece of an output to read.
@@ -86,20 +110,28 @@ impl TaskBoard for Scope {
         Self::resolve(self, written)
     }
 
-    async fn list(&self) -> Vec<Snapshot> {
-        self.snapshot()
+    async fn list(&self, after: u64, max: usize) -> Vec<Snapshot> {
+        self.page(after, max)
     }
 
     async fn inspect(&self, id: TaskId) -> Result<Snapshot, TaskError> {
         Self::inspect(self, id)
     }
 
-    async fn wait(&self, id: TaskId, timeout: Duration) -> Result<Seen, TaskError> {
-        let waited = Self::wait(self, [id]).timeout(timeout).await?;
-        match waited.ended.into_iter().next() {
-            Some(finished) => Ok(Seen::Ended(finished)),
-            None => Self::inspect(self, id).map(Seen::TimedOut),
-        }
+    async fn peek(&self, id: TaskId, peek: Peek) -> Result<Peeked, TaskError> {
+        Self::peek(self, id, peek)
+    }
+
+    async fn wait(
+        &self,
+        ids: &[TaskId],
+        until: WaitFor,
+        timeout: Duration,
+    ) -> Result<Seen, TaskError> {
+        let ids = ids.iter().copied();
+        let Waited { ended, pending, timed_out, .. } =
+            Self::wait(self, ids).until(until).timeout(timeout).await?;
+        Ok(Seen { ended, pending, timed_out })
     }
 
     async fn claim(&self, id: TaskId) -> Result<Claim, ClaimError> {
@@ -115,6 +147,10 @@ impl TaskBoard for Scope {
         let finished = self.outcome(id).ok();
         let log = self.log(id)?;
         Ok(read_output(log.as_ref(), finished.as_deref(), piece))
+    }
+
+    async fn send(&self, id: TaskId, message: Message) -> Result<(), SendError> {
+        Self::send(self, id, message)
     }
 }
 

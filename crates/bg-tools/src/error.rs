@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bg_core::{ClaimError, Failure, ResolveError, SpawnError, TaskError, text};
+use bg_core::{ClaimError, Failure, ResolveError, SendError, SpawnError, TaskError, text};
 
 /// A tool call did not work. The text is made for a model: it says what was wrong and what would
 /// be right.
@@ -52,6 +52,9 @@ pub enum ToolError {
     /// The outcome cannot be claimed.
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    /// The message was not sent.
+    #[error(transparent)]
+    Send(#[from] SendError),
     /// A task could not be started.
     #[error("could not start: {0}")]
     Spawn(#[from] SpawnError),

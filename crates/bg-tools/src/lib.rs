@@ -44,14 +44,19 @@
 //! call. A [`Toolbox`] looks the name up, checks the arguments and runs the call. The task tools
 //! are written against [`TaskBoard`], which a local [`Scope`](bg_core::Scope) implements.
 
+mod answers;
 mod args;
 mod board;
+mod budget;
 mod definition;
 mod error;
 mod format;
+mod hidden;
+mod manifest;
 mod piece;
 mod tasks;
 mod terminal;
+mod told;
 mod tool;
 mod toolbox;
 mod view;
@@ -60,12 +65,18 @@ mod view;
 pub use definition::{ToolDefinition, is_tool_name};
 pub use tool::{Tool, ToolContext, ToolOutput};
 // Calling tools.
+pub use budget::{Budget, estimate_tokens};
 pub use error::ToolError;
+pub use told::Claims;
 pub use toolbox::{Called, Toolbox, ToolboxError, Wire};
 // Writing tools.
 pub use args::{SecsArg, TaskIdArg, parse_args};
-pub use view::{ANSWER_BYTES, LogView, output_incomplete, status_word};
+pub use view::{LogView, status_word};
 // Tasks.
 pub use board::{Piece, Seen, TaskBoard};
-pub use format::format_outcome;
-pub use tasks::{CancelTask, ListBackgroundTasks, ReadTaskOutput, WaitTask, task_tools};
+pub use format::{Envelope, format_outcome, format_outcome_within, parse_outcomes};
+pub use manifest::manifest;
+pub use tasks::{
+    CancelTask, InspectTask, ListBackgroundTasks, ReadTaskOutput, SendToTask, WaitTask, WaitTasks,
+    task_tools,
+};

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bg_core::{Claim, Scope};
+use bg_core::{Claim, Scope, TaskId};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::TaskBoard;
+use crate::budget::Budget;
 use crate::definition::ToolDefinition;
 use crate::error::ToolError;
+use crate::hidden::to_json;
+use crate::told::{Mark, Told};
 
 /// Something that a model can call.
 ///
@@ -59,26 +63,52 @@ pub trait Tool: Send + Sync + 'static {
     fn deadline(&self) -> Option<Duration> {
         None
     }
+
+    /// Returns how many tokens an answer may have, if that differs from the toolbox's own budget.
+    fn answer_tokens(&self) -> Option<usize> {
+        None
+    }
 }
 
-/// What a tool call is given: the caller's scope, its view of tasks, and its token.
+/// What a tool call is given: the caller's scope, its view of tasks, its token, and how long and how
+/// large the answer may be.
+///
+/// A caller keeps one context and clones it: the context remembers what its answers have told, so
+/// that they do not repeat it (see [`Claims`](crate::Claims)). Two callers have two.
 #[derive(Clone)]
 pub struct ToolContext {
     scope: Scope,
     board: Arc<dyn TaskBoard>,
     token: CancellationToken,
+    told: Told,
+    budget: Budget,
+    deadline: Option<Instant>,
 }
 
 impl ToolContext {
     /// Makes a context for a caller whose tasks are in this process.
     pub fn new(scope: Scope) -> Self {
         let board = Arc::new(scope.clone());
-        Self { scope, board, token: CancellationToken::new() }
+        Self {
+            scope,
+            board,
+            token: CancellationToken::new(),
+            told: Told::default(),
+            budget: Budget::default(),
+            deadline: None,
+        }
     }
 
-    /// Sets the token that fires when the caller is stopped.
+    /// Sets the token that fires when the caller is stopped, or when it is to be asked something
+    /// else: a wait for tasks then answers at once, and the tasks go on.
     pub fn with_token(mut self, token: CancellationToken) -> Self {
         self.token = token;
+        self
+    }
+
+    /// Sets the view of tasks, if they are not those of the scope.
+    pub fn with_board(mut self, board: impl TaskBoard + 'static) -> Self {
+        self.board = Arc::new(board);
         self
     }
 
@@ -96,6 +126,28 @@ impl ToolContext {
     pub fn token(&self) -> &CancellationToken {
         &self.token
     }
+
+    /// Returns how large the answer may be.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Returns how much of a time is left until the deadline of the call. A tool that waits for a
+    /// task of its own waits no longer, and answers that the task goes on in the background.
+    pub fn patience(&self, wanted: Duration) -> Duration {
+        let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        left.map_or(wanted, |left| left.min(wanted))
+    }
+
+    pub(crate) fn told(&self) -> &Told {
+        &self.told
+    }
+
+    /// The context of one call.
+    pub(crate) fn for_call(&self, deadline: Duration, budget: Budget) -> Self {
+        // Past what a clock can count there is no deadline.
+        Self { deadline: Instant::now().checked_add(deadline), budget, ..self.clone() }
+    }
 }
 
 impl fmt::Debug for ToolContext {
@@ -104,32 +156,39 @@ impl fmt::Debug for ToolContext {
     }
 }
 
-/// What a tool answers, and the outcomes that the answer delivers.
+/// What a tool answers, and what the answer delivers.
 #[derive(Debug, Default)]
 pub struct ToolOutput {
     /// The answer.
     pub text: String,
     pub(crate) claims: Vec<Claim>,
+    pub(crate) marks: Vec<(TaskId, Mark)>,
 }
 
 impl ToolOutput {
     /// Answers with text.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into(), claims: Vec::new() }
+        Self { text: text.into(), ..Self::default() }
     }
 
-    /// Answers with JSON.
+    /// Answers with JSON. Characters that a reader would not see are written as escapes.
     ///
     /// # Errors
     ///
     /// [`ToolError::Failed`] if the value cannot be written as JSON.
     pub fn json(value: &impl Serialize) -> Result<Self, ToolError> {
-        serde_json::to_string(value).map(Self::text).map_err(ToolError::failed)
+        to_json(value).map(Self::text)
     }
 
     /// Adds an outcome that the answer delivers. It is acknowledged when the host commits the turn.
     pub fn with_claim(mut self, claim: Claim) -> Self {
         self.claims.push(claim);
+        self
+    }
+
+    /// Adds what the answer tells of a task.
+    pub(crate) fn marked(mut self, task: TaskId, mark: Mark) -> Self {
+        self.marks.push((task, mark));
         self
     }
 }

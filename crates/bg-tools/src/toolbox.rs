@@ -6,19 +6,22 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bg_core::{Claim, PanicReport, text};
+use bg_core::{PanicReport, text};
 use futures_util::FutureExt;
 use serde::Serialize;
 
 use crate::args::parse_json;
+use crate::budget::Budget;
 use crate::definition::{ToolDefinition, is_tool_name};
 use crate::error::ToolError;
+use crate::told::Claims;
 use crate::tool::{Tool, ToolContext, ToolOutput};
 
 /// The tools that a caller may use.
 ///
 /// Whatever a model sends, a call ends with an answer or a [`ToolError`]: arguments are checked for
-/// size and depth before they are parsed, every call has a deadline, panics are caught.
+/// size and depth before they are parsed, every call has a deadline, panics are caught. No answer is
+/// larger than its [`Budget`].
 ///
 /// # Examples
 ///
@@ -40,6 +43,8 @@ use crate::tool::{Tool, ToolContext, ToolOutput};
 pub struct Toolbox {
     tools: BTreeMap<String, Arc<dyn Tool>>,
     deadline: Duration,
+    longest: Option<Duration>,
+    budget: Budget,
 }
 
 /// A toolbox could not be put together.
@@ -61,12 +66,14 @@ impl Toolbox {
     /// How long a call may take unless the tool or the host says otherwise.
     pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(120);
 
-    /// Longest answer that is passed on whole, in bytes.
-    pub const MAX_ANSWER_BYTES: usize = 64 << 10;
+    /// How long after its deadline a call that has not answered is given up. Until then a tool can
+    /// answer what it knows.
+    pub const SLACK: Duration = Duration::from_millis(100);
 
     /// Makes an empty toolbox.
     pub fn new() -> Self {
-        Self { tools: BTreeMap::new(), deadline: Self::DEFAULT_DEADLINE }
+        let (deadline, budget) = (Self::DEFAULT_DEADLINE, Budget::default());
+        Self { tools: BTreeMap::new(), deadline, longest: None, budget }
     }
 
     /// Adds a tool.
@@ -99,9 +106,22 @@ impl Toolbox {
         Ok(self)
     }
 
-    /// Sets how long a call may take.
+    /// Sets how long a call may take, if its tool does not say.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Sets how long a call may take, whatever its tool says. At that time a wait answers that it
+    /// timed out, and a command or an agent in the foreground goes on in the background.
+    pub fn longest_call(mut self, longest: Duration) -> Self {
+        self.longest = Some(longest);
+        self
+    }
+
+    /// Sets how large an answer may be, if its tool does not say.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
         self
     }
 
@@ -119,7 +139,7 @@ impl Toolbox {
             Ok((name.to_owned(), self.tools.get(name).ok_or_else(unknown)?.clone()))
         };
         let tools = names.into_iter().map(pick).collect::<Result<_, ToolboxError>>()?;
-        Ok(Self { tools, deadline: self.deadline })
+        Ok(Self { tools, ..self.clone() })
     }
 
     /// Returns whether there is a tool with this name.
@@ -144,13 +164,12 @@ impl Toolbox {
     /// Safe to drop as far as delivery goes: an outcome that was claimed for the answer goes back to
     /// the inbox. What else the tool had begun is up to the tool.
     pub async fn call(&self, cx: &ToolContext, name: &str, args: &str) -> Called {
-        match self.answer(cx, name, args).await {
-            Ok(mut output) => {
-                let claims = std::mem::take(&mut output.claims);
-                Called { result: Ok(output), claims }
-            }
-            Err(error) => Called { result: Err(error), claims: Vec::new() },
-        }
+        let mut claims = Claims::new(cx.told());
+        let result = self.answer(cx, name, args).await.map(|mut output| {
+            claims.take(&mut output);
+            output
+        });
+        Called { result, claims, budget: self.budget_of(name) }
     }
 
     async fn answer(
@@ -164,12 +183,21 @@ impl Toolbox {
         // All that is the tool's own may panic: its deadline, its call before it gives a future,
         // its future, and that future's end.
         let call = AssertUnwindSafe(async {
-            let deadline = tool.deadline().unwrap_or(self.deadline);
+            let wanted = tool.deadline().unwrap_or(self.deadline);
+            let deadline = self.longest.map_or(wanted, |longest| longest.min(wanted));
+            let cx = cx.for_call(deadline, self.budget_of(name));
             let late = |_| ToolError::Deadline { tool: name.to_owned(), deadline };
-            let call = async { tool.call(cx, args).await };
-            tokio::time::timeout(deadline, call).await.map_err(late)?
+            let call = async { tool.call(&cx, args).await };
+            tokio::time::timeout(deadline.saturating_add(Self::SLACK), call).await.map_err(late)?
         });
         call.catch_unwind().await.unwrap_or_else(|payload| Err(panicked(name, payload)))
+    }
+
+    fn budget_of(&self, name: &str) -> Budget {
+        // What a host's own code says may panic too.
+        let own = || self.tools.get(name).and_then(|tool| tool.answer_tokens());
+        let own = std::panic::catch_unwind(AssertUnwindSafe(own)).ok().flatten();
+        own.map_or_else(|| self.budget.clone(), |tokens| self.budget.with_tokens(tokens))
     }
 
     fn unknown(&self, name: &str) -> ToolError {
@@ -199,15 +227,16 @@ fn panicked(tool: &str, payload: Box<dyn Any + Send>) -> ToolError {
     ToolError::Panicked { tool: tool.to_owned(), message }
 }
 
-/// What a call came to. The outcomes that its answer delivers are acknowledged by
-/// [`into_wire`](Self::into_wire); dropping them gives them back.
+/// What a call came to. What its answer delivers is acknowledged by [`into_wire`](Self::into_wire);
+/// dropping it takes that back.
 #[derive(Debug)]
 #[must_use = "dropping it gives back the outcomes that the answer delivers"]
 pub struct Called {
     /// The answer.
     pub result: Result<ToolOutput, ToolError>,
-    /// The outcomes that the answer delivers. A careful host keeps them until its turn is committed.
-    pub claims: Vec<Claim>,
+    /// What the answer delivers. A careful host keeps it until its turn is committed.
+    pub claims: Claims,
+    budget: Budget,
 }
 
 /// A call's answer as it goes into a conversation.
@@ -226,25 +255,22 @@ impl Called {
     /// Acknowledges what the answer delivers, and returns the answer.
     pub fn into_wire(self) -> Wire {
         let wire = self.to_wire();
-        for claim in self.claims {
-            claim.ack();
-        }
+        self.claims.ack();
         wire
     }
 
     /// Returns the answer and leaves the claims alone.
     pub fn to_wire(&self) -> Wire {
         match &self.result {
-            Ok(output) => Wire::answer(&output.text),
-            Err(error) => Wire { output: error.to_text(), success: false, full_output: None },
+            Ok(ToolOutput { text: full, .. }) => {
+                let output = self.budget.cut(full);
+                let full_output = (output.len() != full.len()).then(|| full.clone());
+                Wire { output, success: true, full_output }
+            }
+            Err(error) => {
+                let output = self.budget.cut(&error.to_text());
+                Wire { output, success: false, full_output: None }
+            }
         }
-    }
-}
-
-impl Wire {
-    fn answer(full: &str) -> Self {
-        let output = text::cut(full.to_owned(), Toolbox::MAX_ANSWER_BYTES);
-        let full_output = (output.len() != full.len()).then(|| full.to_owned());
-        Self { output, success: true, full_output }
     }
 }

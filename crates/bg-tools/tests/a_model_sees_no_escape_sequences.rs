@@ -46,7 +46,7 @@ fn view(bytes: &[u8]) -> LogView {
     let log = OutputLog::new(LogCaps::default());
     log.write(Stream::Stdout, bytes);
     log.close();
-    LogView::of(&log)
+    LogView::of(&log, 8000)
 }
 
 #[track_caller]
@@ -118,7 +118,7 @@ async fn a_sequence_that_is_not_complete_yet_is_waited_for() {
     assert_eq!((&page["text"], &page["next_cursor"]), (&json!("ok"), &json!(2)));
     assert_eq!(read(&caller, 2, 100).await["next_cursor"], 2);
     assert_eq!(read(&caller, 2, 4).await["next_cursor"], 2);
-    let view = LogView::of(&log);
+    let view = LogView::of(&log, 8000);
     assert_eq!((&*view.text, view.next_cursor), ("ok", 2));
     log.write(Stream::Stderr, b"");
     log.write(Stream::Stdout, b"1mred");

@@ -5,10 +5,10 @@ mod support;
 
 use std::sync::Arc;
 
-use bg_core::{Exit, Failure, Finished, LogCaps, Output, OutputLog, Registry, Stream, Task};
-use bg_tools::{LogView, format_outcome};
+use bg_core::{Exit, Failure, Finished, Output, Registry, Stream, Task};
+use bg_tools::{Budget, format_outcome, parse_outcomes};
 use proptest::prelude::*;
-use support::is_foul;
+use support::{caller, is_foul, is_hidden, visible};
 
 fn finished(task: Task, result: Result<Output, Failure>, log: &[u8]) -> Arc<Finished> {
     let registry = Registry::new();
@@ -31,50 +31,43 @@ fn process(log: &[u8], exit: Exit) -> String {
     format_outcome(&finished(Task::process("sh", "x"), Ok(Output::exited(exit)), log))
 }
 
-/// What a model sees of these bytes.
+/// What a model sees of these bytes when it waits for the process that has written them.
 fn view(log: &[u8]) -> String {
-    let kept = OutputLog::new(LogCaps::default());
-    kept.write(Stream::Stdout, log);
-    kept.close();
-    LogView::of(&kept).text
-}
-
-/// Reads envelopes as a host would: a header, then what lies between two equal fences. Returns
-/// headers and bodies.
-fn parse(mut text: &str) -> Vec<(&str, Option<&str>)> {
-    let mut envelopes = Vec::new();
-    while !text.is_empty() {
-        let (header, rest) = text.split_once('\n').expect("a header is a line");
-        assert!(header.starts_with("[background task ") && header.ends_with(']'), "{header:?}");
-        let fence = rest.split('\n').next().unwrap();
-        if fence.len() < 4 || fence.chars().any(|c| c != '~') {
-            envelopes.push((header, None));
-            text = rest;
-            continue;
-        }
-        let inside = &rest[fence.len() + 1..];
-        let end = format!("\n{fence}\n");
-        let (body, rest) = inside.split_once(&end).expect("the fence is closed");
-        envelopes.push((header, Some(body)));
-        text = rest;
-    }
-    envelopes
+    let caller = caller();
+    let (_, completer) = caller.root.register(Task::process("sh", "x")).unwrap();
+    completer.context().log().write(Stream::Stdout, log);
+    completer.context().log().close();
+    completer.complete(Ok(Output::default()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let answer = runtime.block_on(caller.json("WaitTask", r#"{"task_id": 1}"#));
+    visible(answer["output"]["text"].as_str().unwrap())
 }
 
 /// Checks that a text is one envelope, and returns its header and body.
 #[track_caller]
-fn check(text: &str) -> (&str, Option<&str>) {
-    let envelopes = parse(text);
+fn check(text: &str) -> (&str, &str) {
+    let envelopes = parse_outcomes(text);
     assert_eq!(envelopes.len(), 1, "{text:?}");
-    let (header, body) = envelopes[0];
+    let envelope = envelopes[0];
+    let (header, body) = (envelope.header, envelope.output);
     assert_eq!(header.chars().find(|&c| is_foul(c)), None, "{header:?}");
-    assert!(header.len() < 4000, "{} bytes", header.len());
-    if body.is_some() {
+    assert_eq!(body.chars().find(|&c| is_hidden(c)), None, "{body:?}");
+    assert!(header.starts_with(&format!("[background task {} \"", envelope.task_id)));
+    assert!(Budget::default().fits(text), "{} bytes", text.len());
+    if !body.is_empty() {
         let fence = text.lines().nth(1).unwrap();
         assert_eq!(text.lines().filter(|&line| line == fence).count(), 2);
         assert_eq!(text.matches(fence).count(), 2, "not even inside a line");
+        assert_eq!(text, format!("{header}\n{fence}\n{body}\n{fence}\n"), "nothing is beside it");
     }
     (header, body)
+}
+
+/// The count in a note on what is missing.
+#[track_caller]
+fn count_before(note: &str, body: &str) -> usize {
+    let (before, _) = body.split_once(note).expect(body);
+    before.rsplit('(').next().unwrap().parse().unwrap()
 }
 
 fn nasty() -> impl Strategy<Value = String> {
@@ -95,18 +88,17 @@ proptest! {
     fn any_output_is_one_envelope(label in nasty(), output in nasty(), reason in nasty()) {
         let text = agent(&label, &output);
         let (_, body) = check(&text);
-        prop_assert_eq!(body, (!output.is_empty()).then_some(output.as_str()));
+        prop_assert_eq!(body, visible(&output));
 
         let partial = Failure::new(reason).with_partial(Output::text(output.as_str()));
         let text = format_outcome(&finished(Task::agent(label.clone(), "p"), Err(partial), b""));
         let (header, body) = check(&text);
         prop_assert!(header.contains(": errored, \""));
-        prop_assert_eq!(body, (!output.is_empty()).then_some(output.as_str()));
+        prop_assert_eq!(body, visible(&output));
 
         let text = process(output.as_bytes(), Exit { code: Some(0), signal: None });
         let (_, body) = check(&text);
-        let view = view(output.as_bytes());
-        prop_assert_eq!(body, (!view.is_empty()).then_some(view.as_str()));
+        prop_assert_eq!(body, view(output.as_bytes()));
     }
 
     #[test]
@@ -115,14 +107,14 @@ proptest! {
     ) {
         let text = process(&log, Exit { code: Some(0), signal: None });
         let (_, body) = check(&text);
-        prop_assert_eq!(body.unwrap_or(""), view(&log));
+        prop_assert_eq!(body, view(&log));
     }
 
     #[test]
     fn any_outputs_in_a_row_are_as_many_envelopes(outputs in proptest::collection::vec(nasty(), 1..5)) {
         let text: String = outputs.iter().map(|output| agent("x", output)).collect();
-        let bodies: Vec<_> = parse(&text).iter().map(|(_, body)| body.unwrap_or("")).collect();
-        prop_assert_eq!(bodies, outputs);
+        let bodies: Vec<_> = parse_outcomes(&text).iter().map(|one| one.output).collect();
+        prop_assert_eq!(bodies, outputs.iter().map(|output| visible(output)).collect::<Vec<_>>());
     }
 }
 
@@ -134,26 +126,26 @@ fn a_header_is_one_line_of_bounded_length() {
     let (header, body) = check(&text);
     assert!(header.starts_with(r#"[background task agent:1 "\u{202e}\n]\u{7}~~~~"#), "{header}");
     assert!(header.ends_with(r#" more bytes)"]"#), "{header}");
-    assert_eq!(body, None);
+    assert_eq!(body, "");
 }
 
 #[test]
 fn a_large_output_is_bounded_and_says_how_to_read_on() {
     let text = agent("explore", &"x".repeat(5_000_000));
     let (_, body) = check(&text);
-    let note = "\n(4992000 more bytes: ReadTaskOutput agent:1 from cursor 8000)";
-    assert!(body.unwrap().ends_with(note));
-    assert!(text.len() < 9000, "{} bytes", text.len());
-    let tildes = agent(&"\u{7}".repeat(5000), &"~".repeat(5_000_000));
-    check(&tildes);
-    assert!(tildes.len() < 26_000, "{} bytes", tildes.len());
+    let shown = body.bytes().take_while(|&byte| byte == b'x').count();
+    let missing = 5_000_000 - shown;
+    let note = format!("\n({missing} more bytes: ReadTaskOutput agent:1 from cursor {shown})");
+    assert!(shown > 1000 && body.ends_with(&note), "{shown}");
+    check(&agent(&"\u{7}".repeat(5000), &"~".repeat(5_000_000)));
 }
 
 #[test]
 fn the_text_of_an_agent_with_a_log_is_read_on_behind_the_log() {
     let text = Ok(Output::text("x".repeat(9000)));
     let text = format_outcome(&finished(Task::agent("a", "p"), text, b"12345"));
-    assert!(text.contains("(1000 more bytes: ReadTaskOutput agent:1 from cursor 8005)"), "{text}");
+    let missing = count_before(" more bytes: ReadTaskOutput agent:1 from cursor ", &text);
+    assert!(text.contains(&format!("from cursor {})", 5 + 9000 - missing)), "{text}");
 }
 
 #[test]
@@ -166,9 +158,10 @@ fn a_process_shows_its_exit_and_the_end_of_its_output() {
     assert_eq!(killed, "[background task process:1 \"sh\": ended by signal 9]\n");
     let long = process(&vec![b'x'; 5_000_000], Exit { code: Some(0), signal: None });
     let (_, body) = check(&long);
-    let note = "(4992000 bytes before this: ReadTaskOutput process:1 from cursor 0)\nxxx";
-    assert!(body.unwrap().starts_with(note));
-    assert!(long.len() < 9000, "{} bytes", long.len());
+    let missing =
+        count_before(" bytes before this: ReadTaskOutput process:1 from cursor 0)\n", body);
+    let shown = body.bytes().rev().take_while(|&byte| byte == b'x').count();
+    assert_eq!(missing + shown, 5_000_000);
 }
 
 #[test]

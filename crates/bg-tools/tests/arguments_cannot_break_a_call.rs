@@ -118,7 +118,7 @@ async fn a_field_too_many_is_refused() {
             let error = caller.error(tool, &args.to_string()).await;
             check_error(&error);
             assert!(error.starts_with(&format!("{tool}: unknown field `")), "{error}");
-            let hint = if tool == "ListBackgroundTasks" { "no fields" } else { "`task_id`" };
+            let hint = if tool == "ListBackgroundTasks" { "`after`" } else { "`task_id" };
             assert!(error.contains(hint), "it says what would be right: {error}");
         }
     }
@@ -239,8 +239,8 @@ async fn of_two_equal_keys_the_last_one_counts() {
 #[tokio::test(start_paused = true)]
 async fn an_unknown_tool_is_named_with_those_that_there_are() {
     let caller = caller();
-    let expected = "unknown tool \"waitTask\"; the tools are: CancelTask, ListBackgroundTasks, \
-                    ReadTaskOutput, WaitTask";
+    let expected = "unknown tool \"waitTask\"; the tools are: CancelTask, InspectTask, \
+                    ListBackgroundTasks, ReadTaskOutput, SendToTask, WaitTask, WaitTasks";
     assert_eq!(caller.error("waitTask", "{").await, expected);
     let names = ["", "\n\u{202E}", &"x".repeat(1 << 20), &"\u{301}".repeat(1 << 20)];
     for name in names {

@@ -181,11 +181,11 @@ async fn the_text_of_an_agent_follows_what_it_wrote() {
 fn a_view_shows_the_end_of_a_log_in_whole_letters() {
     let log = OutputLog::new(LogCaps::default());
     log.write(Stream::Stdout, "\u{20AC}".repeat(3000).as_bytes());
-    let view = LogView::of(&log);
+    let view = LogView::of(&log, 8000);
     assert_eq!((view.text, view.omitted_bytes), ("\u{20AC}".repeat(2666), 1002));
     let log = OutputLog::new(LogCaps { head: 6000, tail: 10 });
     log.write(Stream::Stdout, &[b"a".repeat(7000), b"the end".to_vec()].concat());
-    let view = LogView::of(&log);
+    let view = LogView::of(&log, 8000);
     assert_eq!(
         (view.text.as_str(), view.omitted_bytes, view.next_cursor),
         ("aaathe end", 6997, 7007)
@@ -262,7 +262,7 @@ proptest! {
                 let log = OutputLog::new(LogCaps::default());
                 log.write(Stream::Stdout, &written[reader]);
                 log.close();
-                let whole = LogView::of(&log).text;
+                let whole = LogView::of(&log, 8000).text;
                 assert_eq!(valid(&text), valid(&whole), "reader {reader}");
             }
         });

@@ -32,7 +32,7 @@ async fn a_list_shows_every_status_ascending_by_number() {
     caller.completed("late");
     failing.complete(Err(Failure::new("no")));
     let expected = [
-        r#"{"task_id":"agent:1","task_type":"agent","description":"explore: map repo","status":"running","age_secs":2}"#,
+        r#"{"task_id":"agent:1","task_type":"agent","description":"explore: map repo","status":"running","age_secs":2,"step":1}"#,
         r#"{"task_id":"agent:2","task_type":"agent","description":"review: ","status":"pending","age_secs":2}"#,
         r#"{"task_id":"agent:3","task_type":"agent","description":"c: 3","status":"errored","age_secs":0,"reason":"no"}"#,
         r#"{"task_id":"agent:4","task_type":"agent","description":"d: 4","status":"cancelled","age_secs":0}"#,
@@ -40,7 +40,7 @@ async fn a_list_shows_every_status_ascending_by_number() {
     ];
     assert_eq!(caller.answer(LIST, "{}").await, format!("[{}]", expected.join(",")));
     assert_eq!(caller.drained(), [4, 5, 3], "a list consumes nothing");
-    let left = caller.json(LIST, "{}").await;
+    let left = caller.json(LIST, r#"{"after":0}"#).await;
     let ids: Vec<_> = left.as_array().unwrap().iter().map(|task| &task["task_id"]).collect();
     assert_eq!(ids, ["agent:1", "agent:2"], "what was delivered is not listed");
 }
@@ -78,7 +78,7 @@ async fn a_long_description_is_cut_with_a_count() {
     let caller = caller();
     let (_, _completer) = caller.agent("explore", &"x".repeat(1 << 20));
     let list = caller.json(LIST, "{}").await;
-    let expected = format!("explore: {}... (+1048385 more bytes)", "x".repeat(191));
+    let expected = format!("explore: {}... (+{})", "x".repeat(31), (1 << 20) - 31);
     assert_eq!(list[0]["description"], expected);
 }
 
@@ -91,8 +91,10 @@ async fn a_list_that_does_not_fit_says_how_many_are_missing() {
     assert_eq!(wire.full_output, None, "it is not cut a second time");
     let list: Vec<Value> = serde_json::from_str(&wire.output).unwrap();
     let (omitted, shown) = list.split_last().unwrap();
-    assert_eq!(omitted, &json!({"omitted_tasks": 1000 - shown.len()}));
-    assert_eq!((&shown[0]["task_id"], shown.len() > 40), (&json!("agent:1"), true));
+    assert_eq!(omitted, &json!({"omitted_tasks": 1000 - shown.len(), "after": shown.len()}));
+    assert_eq!((&shown[0]["task_id"], shown.len() > 4), (&json!("agent:1"), true));
+    let next = caller.json(LIST, &format!(r#"{{"after":{}}}"#, shown.len())).await;
+    assert_eq!(next[0]["task_id"], format!("agent:{}", shown.len() + 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,9 +179,12 @@ async fn an_outcome_is_read_through_the_log_of_a_process() {
     completer.context().log().write(Stream::Stdout, &[b'x'; 9000]);
     completer.complete(Ok(Output::exited(Exit { code: Some(2), signal: None })));
     let answer = caller.answer("WaitTask", r#"{"task_id":1}"#).await;
-    let text = "x".repeat(8000);
+    let parsed: Value = serde_json::from_str(&answer).unwrap();
+    let text = parsed["output"]["text"].as_str().unwrap();
+    let omitted = 9000 - text.len();
+    assert_eq!(text, "x".repeat(text.len()));
     let expected = format!(
-        r#"{{"task_id":"process:1","status":"exited","exit_code":2,"output":{{"text":"{text}","omitted_bytes":1000,"next_cursor":9000}}}}"#
+        r#"{{"task_id":"process:1","status":"exited","exit_code":2,"output":{{"text":"{text}","omitted_bytes":{omitted},"next_cursor":9000}}}}"#
     );
     assert_eq!(answer, expected);
 }
@@ -188,7 +193,16 @@ async fn an_outcome_is_read_through_the_log_of_a_process() {
 fn every_schema_is_strict() {
     let definitions = caller().tools.definitions();
     let names: Vec<_> = definitions.iter().map(|tool| tool.name.as_str()).collect();
-    assert_eq!(names, ["CancelTask", "ListBackgroundTasks", "ReadTaskOutput", "WaitTask"]);
+    let expected = [
+        "CancelTask",
+        "InspectTask",
+        "ListBackgroundTasks",
+        "ReadTaskOutput",
+        "SendToTask",
+        "WaitTask",
+        "WaitTasks",
+    ];
+    assert_eq!(names, expected);
     for tool in definitions {
         assert!(is_tool_name(&tool.name));
         assert!(!tool.description.is_empty() && tool.description.len() < 300, "{}", tool.name);
@@ -196,8 +210,9 @@ fn every_schema_is_strict() {
         assert_eq!(tool.parameters["additionalProperties"], false, "{}", tool.name);
         let properties = tool.parameters["properties"].as_object().unwrap();
         let required = tool.parameters.get("required").and_then(Value::as_array);
-        let expected = json!(["task_id"]);
-        let takes_id = properties.contains_key("task_id");
-        assert_eq!(required, takes_id.then(|| expected.as_array().unwrap()), "{}", tool.name);
+        let needed = ["task_id", "task_ids", "message"].into_iter();
+        let needed: Vec<_> = needed.filter(|name| properties.contains_key(*name)).collect();
+        let required = required.map_or_else(Vec::new, |names| names.iter().collect());
+        assert_eq!(required, needed, "{}", tool.name);
     }
 }

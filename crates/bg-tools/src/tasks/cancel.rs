@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bg_core::{CancelOutcome, Status, TaskId};
+use bg_core::{CancelOutcome, Status, TaskId, WaitFor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::args::{TaskIdArg, parse_args};
-use crate::board::Seen;
 use crate::definition::ToolDefinition;
 use crate::error::ToolError;
 use crate::tool::{Tool, ToolContext, ToolOutput};
@@ -52,9 +51,10 @@ impl Tool for CancelTask {
         let board = cx.board();
         let task_id = board.resolve(&args.task_id.0).await?;
         let outcome = board.cancel(task_id, "stopped by CancelTask").await?;
-        let (status, receipt) = match board.wait(task_id, SETTLE).await? {
-            Seen::Ended(finished) => (finished.status(), receipt(&finished).cloned()),
-            Seen::TimedOut(snapshot) => (snapshot.status, None),
+        let seen = board.wait(&[task_id], WaitFor::All, cx.patience(SETTLE)).await?;
+        let (status, receipt) = match seen.ended.first() {
+            Some(finished) => (finished.status(), receipt(finished).cloned()),
+            None => (board.inspect(task_id).await?.status, None),
         };
         let by_itself = matches!(outcome, CancelOutcome::AlreadyEnded(s) if s != Status::Cancelled);
         let status = status_word(task_id.kind(), status);

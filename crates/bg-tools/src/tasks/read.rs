@@ -10,14 +10,21 @@ use crate::args::{TaskIdArg, parse_args};
 use crate::board::Piece;
 use crate::definition::ToolDefinition;
 use crate::error::ToolError;
+use crate::hidden::to_json;
 use crate::piece::Reading;
+use crate::told::Mark;
 use crate::tool::{Tool, ToolContext, ToolOutput};
-use crate::view::ANSWER_BYTES;
 
 const NAME: &str = "ReadTaskOutput";
 
-/// Reads what a task wrote, from a cursor on. Reading changes nothing: any number of readers have
-/// cursors of their own.
+/// Fewest bytes that are read: those of one letter.
+const MIN_BYTES: usize = 4;
+
+/// Reads what a task wrote, from a cursor on, and behind it the text of its outcome.
+///
+/// Without a cursor it goes on where the caller's earlier answers have stopped showing the output,
+/// so asking again repeats nothing. Reading changes nothing for others: each caller has a place of
+/// its own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadTaskOutput;
 
@@ -26,7 +33,7 @@ pub struct ReadTaskOutput;
 struct Args {
     /// Such as "process:3".
     task_id: TaskIdArg,
-    /// `next_cursor` of an earlier answer; 0 is the beginning.
+    /// 0 is the beginning; default: where you stopped.
     #[serde(default)]
     cursor: Option<u64>,
     #[serde(default)]
@@ -54,6 +61,9 @@ impl From<StreamArg> for Stream {
 #[derive(Serialize)]
 struct Answer {
     task_id: TaskId,
+    /// Where `text` begins, if the call did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<u64>,
     text: String,
     next_cursor: u64,
     omitted_bytes: u64,
@@ -72,21 +82,42 @@ impl Tool for ReadTaskOutput {
     async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {
         let args: Args = parse_args(NAME, args)?;
         let task_id = cx.board().resolve(&args.task_id.0).await?;
-        let max =
-            args.max_bytes.map_or(ANSWER_BYTES, |max| usize::try_from(max).unwrap_or(usize::MAX));
+        let stream = args.stream.map(Stream::from);
+        // What was shown was shown of all streams.
+        let implied = args.cursor.is_none().then(|| cx.told().of(task_id).read);
+        let implied = implied.filter(|_| stream.is_none());
+        let from = args.cursor.or(implied).unwrap_or(0);
+        let mut room =
+            args.max_bytes.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
         // At least one whole letter, or a cursor could get stuck in front of it.
-        let max = max.clamp(4, ANSWER_BYTES);
-        let piece =
-            Piece { from: args.cursor.unwrap_or(0), max, stream: args.stream.map(Into::into) };
-        let Reading { text, next, omitted, eof, invalid } =
-            Reading::of(cx.board(), task_id, piece).await?;
-        ToolOutput::json(&Answer {
+        room = room.clamp(MIN_BYTES, cx.budget().most_bytes());
+        loop {
+            let reading =
+                Reading::of(cx.board(), task_id, Piece { from, max: room, stream }).await?;
+            let mark = Mark::Shown(from, reading.next);
+            let answer = Answer::new(task_id, implied.filter(|&from| from > 0), reading);
+            let text = to_json(&answer)?;
+            match cx.budget().smaller(room, &text) {
+                Some(less) if room > MIN_BYTES => room = less.max(MIN_BYTES),
+                _ if stream.is_some() => return Ok(ToolOutput::text(text)),
+                _ => return Ok(ToolOutput::text(text).marked(task_id, mark)),
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn new(task_id: TaskId, cursor: Option<u64>, reading: Reading) -> Self {
+        let Reading { text, next, omitted, eof, invalid } = reading;
+        let invalid_utf8_bytes = (invalid > 0).then_some(invalid);
+        Self {
             task_id,
+            cursor,
             text,
             next_cursor: next,
             omitted_bytes: omitted,
             eof,
-            invalid_utf8_bytes: (invalid > 0).then_some(invalid),
-        })
+            invalid_utf8_bytes,
+        }
     }
 }

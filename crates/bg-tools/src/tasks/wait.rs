@@ -1,27 +1,34 @@
 //! `WaitTask`.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bg_core::{ClaimError, Snapshot, TaskId};
+use bg_core::{TaskId, WaitFor};
+use futures_util::future::{Either, select};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
+use crate::answers::{StillRunning, deliver};
 use crate::args::{SecsArg, TaskIdArg, parse_args};
 use crate::board::Seen;
 use crate::definition::ToolDefinition;
 use crate::error::ToolError;
+use crate::hidden::to_json;
 use crate::tool::{Tool, ToolContext, ToolOutput};
-use crate::view::{Ended, Entry};
 
 const NAME: &str = "WaitTask";
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_TIMEOUT_SECS: u64 = 300;
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const MAX_TIMEOUT_SECS: u64 = 300;
+
+/// How long a wait may take: the longest time-out, and the answer.
+pub(super) const DEADLINE: Duration = Duration::from_secs(MAX_TIMEOUT_SECS + 30);
 
 /// Waits for one of the caller's tasks and delivers its outcome.
 ///
-/// A wait that times out, fails or is dropped has delivered nothing and leaves the task alone.
+/// A wait that times out, fails, is interrupted or is dropped has delivered nothing and leaves the
+/// task alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WaitTask;
 
@@ -33,13 +40,6 @@ struct Args {
     /// Default 30.
     #[serde(default)]
     timeout_secs: Option<SecsArg<MAX_TIMEOUT_SECS>>,
-}
-
-#[derive(Serialize)]
-struct TimedOut {
-    task_id: TaskId,
-    status: &'static str,
-    current: Entry,
 }
 
 #[async_trait]
@@ -54,28 +54,55 @@ impl Tool for WaitTask {
 
     async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {
         let args: Args = parse_args(NAME, args)?;
-        let task_id = cx.board().resolve(&args.task_id.0).await?;
+        let task = cx.board().resolve(&args.task_id.0).await?;
         let timeout = args.timeout_secs.map_or(DEFAULT_TIMEOUT, SecsArg::duration);
-        match cx.board().wait(task_id, timeout).await? {
-            Seen::Ended(_) => delivered(cx, task_id).await,
-            Seen::TimedOut(snapshot) => timed_out(&snapshot),
+        match wait(cx, &[task], WaitFor::All, timeout).await? {
+            Some(seen) if !seen.ended.is_empty() => {
+                deliver(cx, cx.board().claim(task).await, false)
+            }
+            Some(_) => still_running(cx, task, "timed_out").await,
+            None => still_running(cx, task, "interrupted").await,
         }
     }
 
     fn deadline(&self) -> Option<Duration> {
-        Some(Duration::from_secs(MAX_TIMEOUT_SECS + 30))
+        Some(DEADLINE)
     }
 }
 
-async fn delivered(cx: &ToolContext, task_id: TaskId) -> Result<ToolOutput, ToolError> {
-    match cx.board().claim(task_id).await {
-        Ok(claim) => Ok(ToolOutput::json(&Ended::of(&claim, false))?.with_claim(claim)),
-        Err(ClaimError::Delivered(other)) => ToolOutput::json(&Ended::of(other.finished(), true)),
-        Err(error) => Err(error.into()),
+/// Waits no longer than the call may take; `None` when the caller's token has fired meanwhile.
+/// Nothing is waited for in vain: without tasks it is over at once.
+pub(super) async fn wait(
+    cx: &ToolContext,
+    tasks: &[TaskId],
+    until: WaitFor,
+    timeout: Duration,
+) -> Result<Option<Seen>, ToolError> {
+    if tasks.is_empty() {
+        return Ok(Some(Seen::default()));
+    }
+    let seen = pin!(cx.board().wait(tasks, until, cx.patience(timeout)));
+    // What has ended by now is told, even to a caller that is being stopped.
+    match select(seen, pin!(cx.token().cancelled())).await {
+        Either::Left((seen, _)) => Ok(Some(seen?)),
+        Either::Right(((), _)) => Ok(None),
     }
 }
 
-fn timed_out(snapshot: &Snapshot) -> Result<ToolOutput, ToolError> {
-    let current = Entry::with_news(snapshot);
-    ToolOutput::json(&TimedOut { task_id: snapshot.id, status: "timed_out", current })
+async fn still_running(
+    cx: &ToolContext,
+    task: TaskId,
+    status: &'static str,
+) -> Result<ToolOutput, ToolError> {
+    let snapshot = cx.board().inspect(task).await?;
+    let mut room = cx.budget().most_bytes();
+    loop {
+        let (answer, marks) = StillRunning::of(cx, status, &snapshot, room).await?;
+        let text = to_json(&answer)?;
+        let Some(less) = cx.budget().smaller(room, &text) else {
+            let output = ToolOutput::text(text);
+            return Ok(marks.into_iter().fold(output, |output, mark| output.marked(task, mark)));
+        };
+        room = less;
+    }
 }

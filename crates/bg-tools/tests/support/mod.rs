@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+use std::sync::Arc;
+
 use bg_core::{Completer, Output, Registry, Scope, Task, TaskId};
 use bg_tools::{ToolContext, Toolbox, Wire, task_tools};
 use serde_json::Value;
@@ -12,17 +14,23 @@ pub(crate) struct Caller {
     pub(crate) root: Scope,
     pub(crate) tools: Toolbox,
     pub(crate) cx: ToolContext,
-    pub(crate) registry: Registry,
+    pub(crate) registry: Arc<Registry>,
 }
 
 pub(crate) fn caller() -> Caller {
-    let registry = Registry::new();
+    let registry = Arc::new(Registry::new());
     let root = registry.root_scope();
     let tools = Toolbox::new().with_all(task_tools()).unwrap();
     Caller { cx: ToolContext::new(root.clone()), root, tools, registry }
 }
 
 impl Caller {
+    /// The same caller in a conversation that has been told nothing yet.
+    pub(crate) fn anew(&self) -> Self {
+        let (root, tools) = (self.root.clone(), self.tools.clone());
+        Self { cx: ToolContext::new(root.clone()), root, tools, registry: self.registry.clone() }
+    }
+
     pub(crate) async fn wire(&self, tool: &str, args: &str) -> Wire {
         self.tools.call(&self.cx, tool, args).await.into_wire()
     }
@@ -73,9 +81,26 @@ pub(crate) fn check_error(text: &str) {
     assert_eq!(foul, None, "{text:?}");
 }
 
-/// Control characters, and those that reorder a line.
+/// What no line of ours may hold: what is hidden, and what would end the line.
 pub(crate) fn is_foul(c: char) -> bool {
-    let bidi =
-        matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || bidi || matches!(c, '\u{2028}' | '\u{2029}' | '\u{FEFF}' | '\u{061C}')
+    is_hidden(c) || matches!(c, '\n' | '\t')
+}
+
+/// Characters that are not seen, or that reorder what is seen: controls, marks of direction, blanks
+/// without a width, tags.
+pub(crate) fn is_hidden(c: char) -> bool {
+    let bidi = matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}');
+    let separators = matches!(c, '\u{2028}' | '\u{2029}');
+    let without_width = matches!(c, '\u{AD}' | '\u{180E}' | '\u{200B}' | '\u{FEFF}');
+    let invisible = matches!(c, '\u{2060}'..='\u{206F}' | '\u{FFF9}'..='\u{FFFB}');
+    let tags = matches!(c, '\u{E0000}'..='\u{E0FFF}');
+    let controls = c.is_control() && !matches!(c, '\n' | '\t');
+    controls || bidi || separators || without_width || invisible || tags
+}
+
+/// A text in which what is hidden is written as an escape.
+pub(crate) fn visible(text: &str) -> String {
+    let escape =
+        |c: char| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
 }
