@@ -70,7 +70,7 @@ pub use error::ToolError;
 pub use told::Claims;
 pub use toolbox::{Called, Toolbox, ToolboxError, Wire};
 // Writing tools.
-pub use args::{SecsArg, TaskIdArg, parse_args};
+pub use args::{BoolArg, CountArg, SecsArg, TaskIdArg, parse_args};
 pub use view::{LogView, status_word};
 // Tasks.
 pub use board::{Piece, Seen, TaskBoard};

@@ -30,8 +30,23 @@ async fn what_is_not_json_is_named() {
         r#"{"task_id": NaN}"#,
         r#"{"timeout_secs": 1e400}"#,
         r#"{"task_id": "agent:1"} {}"#,
-        "\u{FEFF}{\"task_id\": \"agent:1\"}",
+        r#"{"timeout_secs": -1e400}"#,
+        r#"{"timeout_secs": Infinity}"#,
+        r#"{"timeout_secs": -Infinity}"#,
+        r#"{"timeout_secs": 01}"#,
+        r#"{"timeout_secs": +1}"#,
+        r#"{"task_id": "agent:1",}"#,
+        r#"{"task_id": "agent:1"}]"#,
+        r#"{"task_id": "agent:1"} // done"#,
+        "{\"task_id\": \"agent:1\"}\u{FEFF}",
+        "\u{FEFF}\u{FEFF}{\"task_id\": \"agent:1\"}",
+        "{\u{FEFF}\"task_id\": \"agent:1\"}",
         r#"{"task_id": "\ud800"}"#,
+        r#"{"task_id": "\ud800\u0041"}"#,
+        r#"{"\udfff": 1}"#,
+        r#""{\"task_id\": \"agent:1\"""#,
+        r#""{\"task_id\": NaN}""#,
+        r#""{\"task_id\": \"\\ud800\"}""#,
         r#"{"task_id": "\udc00\ud800"}"#,
         "{\"task_id\": \"\n\"}",
         "\0",
@@ -52,7 +67,11 @@ async fn what_is_not_an_object_is_refused() {
         ("null", "null"),
         ("true", "a boolean"),
         ("1", "a number"),
-        (r#""{\"task_id\":\"agent:1\"}""#, "a string"),
+        (r#""agent:1""#, "a string"),
+        (r#""""#, "a string"),
+        (r#""null""#, "a string"),
+        (r#""[{}]""#, "a string"),
+        (r#""\"{}\"""#, "a string"),
         (r#"["agent:1"]"#, "an array"),
         ("[]", "an array"),
     ];
@@ -167,8 +186,9 @@ async fn an_id_is_no_weapon() {
                 check(&error, &format!("{tool}: the arguments are too long"));
             }
         }
-        for number in ["-1", "0", "1.5", "1e3", "99999999999999999999999"] {
-            check(&caller.error(tool, &format!(r#"{{"task_id":{number}}}"#)).await, GRAMMAR);
+        for number in ["-1", "0", "-0", "7.5", "7.0", "1e3", "99999999999999999999999", "1e300"] {
+            let error = caller.error(tool, &format!(r#"{{"task_id":{number}}}"#)).await;
+            check(&error, &format!("{tool}: `task_id`: {GRAMMAR}"));
         }
     }
     assert_eq!(caller.drained(), [1]);
@@ -226,14 +246,67 @@ async fn size_and_depth_are_checked_before_anything_is_parsed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_equal_keys_the_last_one_counts() {
+async fn a_key_that_is_there_twice_is_named_and_stops_nothing() {
     let caller = caller();
     let (_, first) = caller.agent("a", "p");
-    let (_, _second) = caller.agent("b", "p");
-    let token = first.context().token();
-    let args = r#"{"task_id":"agent:1","task_id":"agent:2"}"#;
-    assert_eq!(caller.json("CancelTask", args).await["task_id"], "agent:2");
-    assert!(!token.is_cancelled());
+    let (_, second) = caller.agent("b", "p");
+    let texts = [
+        (r#"{"task_id":"agent:1","task_id":"agent:2"}"#, "task_id"),
+        (r#"{"task_id":"agent:1","task_id":"agent:1"}"#, "task_id"),
+        (r#"{"task_id":"agent:1","task_\u0069d":"agent:2"}"#, "task_id"),
+        (r#"{"task_id":"agent:1","x":{"a":[{"b":1,"c":2,"b":{}}]}}"#, "b"),
+        (r#"[{"":1,"":2}]"#, ""),
+        (r#""{\"task_id\":1,\"task_id\":2}""#, "task_id"),
+        ("{\"\u{202E}\\n\":1,\"\u{202E}\\n\":2}", "\\u{202e}\\n"),
+    ];
+    for tool in caller.tools.names() {
+        for (text, key) in texts {
+            let error = caller.error(tool, text).await;
+            let problem = format!("invalid JSON in the arguments: the key `{key}` is there twice");
+            check(&error, &format!("{tool}: {problem} at line 1 column "));
+        }
+        let long = "\u{202E}".repeat(100_000);
+        let error = caller.error(tool, &format!(r#"{{"{long}":1,"{long}":2}}"#)).await;
+        check(&error, &format!("{tool}: invalid JSON in the arguments: the key `"));
+        assert!(error.contains("` is there twice at line 1 column "), "{error}");
+    }
+    assert!(![first, second].iter().any(|task| task.context().token().is_cancelled()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_keys_in_different_objects_are_no_repeat() {
+    let caller = caller();
+    let args = r#"{"task_id":[{"a":{"a":1}},{"a":["a","a"]}]}"#;
+    check(&caller.error(WAIT, args).await, "WaitTask: `task_id`: expected a task id");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_order_mark_and_an_object_in_a_string_are_seen_through() {
+    let caller = caller();
+    caller.completed("x");
+    let object = json!({"task_id": "agent:1"}).to_string();
+    let texts = [
+        format!("\u{FEFF}{object}"),
+        format!("\u{FEFF} \n{object}\n"),
+        json!(object).to_string(),
+        format!(" {} ", json!(format!("\n {object}"))),
+        format!("\u{FEFF}{}", json!(format!("\u{FEFF}{object}"))),
+    ];
+    for tool in WITH_ID {
+        for text in &texts {
+            assert_eq!(caller.json(tool, text).await["task_id"], "agent:1", "{tool} {text}");
+        }
+        let twice = json!(json!(object).to_string()).to_string();
+        let expected = format!("{tool}: the arguments must be a JSON object, not a string");
+        assert_eq!(caller.error(tool, &twice).await, expected, "unwrapped once only");
+        let expected = format!("{tool}: missing required field `task_id`");
+        assert_eq!(caller.error(tool, "\u{FEFF}").await, expected);
+        let deep = json!(r#"{"a":"#.repeat(65)).to_string();
+        check(&caller.error(tool, &deep).await, &format!("{tool}: the arguments are too deep"));
+    }
+    for text in ["\u{FEFF}", "\u{FEFF}{}", r#""{}""#] {
+        caller.answer("ListBackgroundTasks", text).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
