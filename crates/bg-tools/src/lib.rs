@@ -54,6 +54,7 @@ mod format;
 mod hidden;
 mod manifest;
 mod piece;
+mod strict;
 mod tasks;
 mod terminal;
 mod told;

@@ -2,6 +2,11 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+pub(crate) mod rng;
+pub(crate) mod schema_gen;
+pub(crate) mod some_schema;
+pub(crate) mod validator;
+
 use std::sync::Arc;
 
 use bg_core::{Completer, Output, Registry, Scope, Task, TaskId};
