@@ -33,11 +33,12 @@ pub fn parse_args<A: DeserializeOwned>(tool: &str, args: Value) -> Result<A, Too
     }
     serde_path_to_error::deserialize(args).map_err(|error| {
         let path = error.path().to_string();
+        let at_the_top = error.path().iter().count() <= 1;
         let message = error.into_inner().to_string();
         // serde says "missing field"; callers are promised "missing required".
         let message = message.replacen("missing field", "missing required field", 1);
         // A message about an unknown field names it; the path would be the same name again.
-        let named = path == "." || message.starts_with("unknown field");
+        let named = at_the_top && (path == "." || message.starts_with("unknown field"));
         let message = echoed(&message);
         let problem = if named { message } else { format!("`{}`: {message}", echoed(&path)) };
         ToolError::argument(tool, problem)
