@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bg_tools::{SecsArg, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, parse_args};
+use bg_tools::{
+    BoolArg, SecsArg, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, parse_args,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -41,7 +43,7 @@ struct Args {
     command: String,
     /// Return at once.
     #[serde(default)]
-    background: Option<bool>,
+    background: Option<BoolArg>,
     /// Default 30; then it goes on in the background.
     #[serde(default)]
     timeout_secs: Option<SecsArg<MAX_TIMEOUT_SECS>>,
@@ -63,7 +65,7 @@ impl Tool for Bash {
         let args: Args = parse_args(NAME, args)?;
         let folder =
             args.cwd.as_ref().map_or_else(|| self.folder.clone(), |cwd| self.folder.join(cwd));
-        let background = args.background == Some(true);
+        let background = args.background == Some(BoolArg(true));
         let spec = ProcessSpec::shell(args.command).cwd(folder);
         let spec = if background { spec } else { spec.foreground() };
         let id = Processes::new(cx.scope()).spawn(spec).map_err(refused)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bg_core::{Scope, TaskId, text};
-use bg_tools::{Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, parse_args};
+use bg_tools::{BoolArg, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, parse_args};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -65,7 +65,7 @@ struct Args {
     /// All that it needs to know: it does not see your conversation.
     prompt: String,
     #[serde(default)]
-    background: Option<bool>,
+    background: Option<BoolArg>,
 }
 
 impl InvokeAgent {
@@ -131,7 +131,7 @@ impl Tool for InvokeAgent {
 
     async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {
         let args: Args = parse_args(Self::NAME, args)?;
-        let background = args.background.unwrap_or(false);
+        let background = args.background == Some(BoolArg(true));
         let id = self.spawn(cx.scope(), args, background)?;
         if background { cx.background(id) } else { cx.foreground(id, self.patience).await }
     }

@@ -137,6 +137,9 @@ pub(crate) struct StillRunning {
     current: Entry,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<News>,
+    /// How long the wait was, if that is not what the caller has asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_secs: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'static str>,
 }
@@ -157,7 +160,13 @@ impl StillRunning {
         let current = if is_same { entry } else { entry.with_news(snapshot, room) };
         let note = is_same.then_some(NOTHING_NEW);
         let marks = output.iter().map(News::mark).chain([Mark::Seen(look)]).collect();
-        Ok((Self { task_id: snapshot.id, status, current, output, note }, marks))
+        let task_id = snapshot.id;
+        Ok((Self { task_id, status, current, output, timeout_secs: None, note }, marks))
+    }
+
+    /// Says how long the wait was.
+    pub(crate) fn after(self, timeout_secs: Option<u64>) -> Self {
+        Self { timeout_secs, ..self }
     }
 }
 

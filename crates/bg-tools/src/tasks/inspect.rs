@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::args::{TaskIdArg, parse_args};
+use crate::args::{CountArg, TaskIdArg, parse_args};
 use crate::definition::ToolDefinition;
 use crate::error::ToolError;
 use crate::hidden::to_json;
@@ -16,7 +16,7 @@ use crate::view::Entry;
 const NAME: &str = "InspectTask";
 
 /// Most blocks of a conversation that an answer shows.
-const MAX_BLOCKS: usize = 50;
+const MAX_BLOCKS: u64 = 50;
 
 /// Shows what one of the caller's tasks was asked and what it is doing, and of an agent the last
 /// blocks of its conversation. Changes nothing, and marks nothing as read.
@@ -30,7 +30,7 @@ struct Args {
     task_id: TaskIdArg,
     /// Of an agent's conversation; default 0.
     #[serde(default)]
-    recent_blocks: Option<u64>,
+    recent_blocks: Option<CountArg<0, MAX_BLOCKS>>,
 }
 
 #[derive(Serialize)]
@@ -63,9 +63,8 @@ impl Tool for InspectTask {
         let args: Args = parse_args(NAME, args)?;
         let task = cx.board().resolve(&args.task_id.0).await?;
         let snapshot = cx.board().inspect(task).await?;
-        let wanted =
-            args.recent_blocks.map_or(0, |blocks| usize::try_from(blocks).unwrap_or(MAX_BLOCKS));
-        let wanted = wanted.min(MAX_BLOCKS);
+        let wanted = args.recent_blocks.map_or(0, CountArg::get);
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         // More characters than bytes fit can not be shown.
         let peek = Peek::default().blocks(wanted).chars(cx.budget().most_bytes());
         let peeked = cx.board().peek(task, peek).await?;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::args::parse_args;
+use crate::args::{CountArg, parse_args};
 use crate::definition::ToolDefinition;
 use crate::error::ToolError;
 use crate::hidden::to_json;
@@ -33,7 +33,7 @@ pub struct ListBackgroundTasks;
 struct Args {
     /// List all behind this number, not just what is new.
     #[serde(default)]
-    after: Option<u64>,
+    after: Option<CountArg<0, { u64::MAX }>>,
 }
 
 /// What a list does not show.
@@ -68,11 +68,12 @@ impl Tool for ListBackgroundTasks {
 
     async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {
         let args: Args = parse_args(NAME, args)?;
-        let mut tasks = cx.board().list(args.after.unwrap_or(0), MAX_TASKS + 1).await;
+        let after = args.after.map(CountArg::get);
+        let mut tasks = cx.board().list(after.unwrap_or(0), MAX_TASKS + 1).await;
         let and_more = tasks.len() > MAX_TASKS;
         tasks.truncate(MAX_TASKS);
         let (total, looked_to) = (tasks.len(), tasks.last().map(|task| task.id.number()));
-        if args.after.is_none() {
+        if after.is_none() {
             tasks.retain(|task| cx.told().of(task.id).listed != Some(listed(task)));
         }
         let unchanged = total - tasks.len();

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::args::{TaskIdArg, parse_args};
+use crate::args::{CountArg, TaskIdArg, parse_args};
 use crate::board::Piece;
 use crate::definition::ToolDefinition;
 use crate::error::ToolError;
@@ -17,8 +17,8 @@ use crate::tool::{Tool, ToolContext, ToolOutput};
 
 const NAME: &str = "ReadTaskOutput";
 
-/// Fewest bytes that are read: those of one letter.
-const MIN_BYTES: usize = 4;
+/// Bytes of the longest letter: with less, a cursor could get stuck in front of it.
+const LETTER: usize = 4;
 
 /// Reads what a task wrote, from a cursor on, and behind it the text of its outcome.
 ///
@@ -35,9 +35,9 @@ struct Args {
     task_id: TaskIdArg,
     /// 0 is the beginning; default: where you stopped.
     #[serde(default)]
-    cursor: Option<u64>,
+    cursor: Option<CountArg<0, { u64::MAX }>>,
     #[serde(default)]
-    max_bytes: Option<u64>,
+    max_bytes: Option<CountArg<{ LETTER as u64 }, { u64::MAX }>>,
     #[serde(default)]
     stream: Option<StreamArg>,
 }
@@ -83,14 +83,14 @@ impl Tool for ReadTaskOutput {
         let args: Args = parse_args(NAME, args)?;
         let task_id = cx.board().resolve(&args.task_id.0).await?;
         let stream = args.stream.map(Stream::from);
+        let asked = args.cursor.map(CountArg::get);
         // What was shown was shown of all streams.
-        let implied = args.cursor.is_none().then(|| cx.told().of(task_id).read);
+        let implied = asked.is_none().then(|| cx.told().of(task_id).read);
         let implied = implied.filter(|_| stream.is_none());
-        let from = args.cursor.or(implied).unwrap_or(0);
+        let from = asked.or(implied).unwrap_or(0);
+        let most = args.max_bytes.and_then(|max| usize::try_from(max.get()).ok());
         let mut room =
-            args.max_bytes.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
-        // At least one whole letter, or a cursor could get stuck in front of it.
-        room = room.clamp(MIN_BYTES, cx.budget().most_bytes());
+            most.map_or(cx.budget().most_bytes(), |most| most.min(cx.budget().most_bytes()));
         loop {
             let reading =
                 Reading::of(cx.board(), task_id, Piece { from, max: room, stream }).await?;
@@ -98,7 +98,7 @@ impl Tool for ReadTaskOutput {
             let answer = Answer::new(task_id, implied.filter(|&from| from > 0), reading);
             let text = to_json(&answer)?;
             match cx.budget().smaller(room, &text) {
-                Some(less) if room > MIN_BYTES => room = less.max(MIN_BYTES),
+                Some(less) if room > LETTER => room = less.max(LETTER),
                 _ if stream.is_some() => return Ok(ToolOutput::text(text)),
                 _ => return Ok(ToolOutput::text(text).marked(task_id, mark)),
             }

@@ -56,13 +56,15 @@ impl Tool for WaitTask {
         let args: Args = parse_args(NAME, args)?;
         let task = cx.board().resolve(&args.task_id.0).await?;
         let timeout = args.timeout_secs.map_or(DEFAULT_TIMEOUT, SecsArg::duration);
-        match wait(cx, &[task], WaitFor::All, timeout).await? {
+        let status = match wait(cx, &[task], WaitFor::All, timeout).await? {
             Some(seen) if !seen.ended.is_empty() => {
-                deliver(cx, cx.board().claim(task).await, false)
+                return deliver(cx, cx.board().claim(task).await, false);
             }
-            Some(_) => still_running(cx, task, "timed_out").await,
-            None => still_running(cx, task, "interrupted").await,
-        }
+            Some(_) => "timed_out",
+            None => "interrupted",
+        };
+        let clamped = args.timeout_secs.filter(|timeout| timeout.was_clamped());
+        still_running(cx, task, status, clamped.map(|_| timeout.as_secs())).await
     }
 
     fn deadline(&self) -> Option<Duration> {
@@ -93,12 +95,13 @@ async fn still_running(
     cx: &ToolContext,
     task: TaskId,
     status: &'static str,
+    clamped_secs: Option<u64>,
 ) -> Result<ToolOutput, ToolError> {
     let snapshot = cx.board().inspect(task).await?;
     let mut room = cx.budget().most_bytes();
     loop {
         let (answer, marks) = StillRunning::of(cx, status, &snapshot, room).await?;
-        let text = to_json(&answer)?;
+        let text = to_json(&answer.after(clamped_secs))?;
         let Some(less) = cx.budget().smaller(room, &text) else {
             let output = ToolOutput::text(text);
             return Ok(marks.into_iter().fold(output, |output, mark| output.marked(task, mark)));
