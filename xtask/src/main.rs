@@ -12,8 +12,10 @@ use crate::repo::{Repo, Result};
 mod bench;
 mod ci;
 mod clippy;
+mod context;
 mod doc;
 mod fmt;
+mod fuzz;
 mod killer;
 mod layers;
 mod loom;
@@ -43,6 +45,9 @@ usage: cargo xtask <command>
                 put bugs into bg-core on purpose and show that its tests find them
   killer [--points N] [--seed N] [--double]
                 kill hosts, or hosts and guards, and look for what is left of their processes
+  fuzz [--smoke | --seconds N] [--seed N] [--count N]
+                call all tools with any bytes
+  context       show what background work costs in a model's context, in tokens
   bench [FILTER] [--quick] [--peers]
                 measure against the limits, and the peers; one JSON line each
 ";
@@ -73,6 +78,8 @@ fn dispatch(args: &[String]) -> Result {
         ("loom", []) => loom::run(&Repo::open()?),
         ("shuttle", args) => shuttle::run(&Repo::open()?, args),
         ("prop", args) => prop::run(&Repo::open()?, args),
+        ("fuzz", args) => fuzz::run(&Repo::open()?, args),
+        ("context", []) => context::run(&Repo::open()?),
         ("killer", args) => killer::run(&Repo::open()?, args),
         ("planted", []) => planted::run(&Repo::open()?, None),
         ("planted", [name]) => planted::run(&Repo::open()?, Some(name)),

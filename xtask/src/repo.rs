@@ -41,6 +41,11 @@ impl Repo {
         self.shell.cmd(&self.cargo).args(line.split(' '))
     }
 
+    /// Starts a call of the nightly toolchain's cargo, if rustup has one.
+    pub(crate) fn nightly_cargo(&self, line: &str) -> Cmd<'_> {
+        self.shell.cmd("cargo").arg("+nightly").args(line.split(' '))
+    }
+
     /// The files that git knows or would know, those that were changed as they are now.
     pub(crate) fn files(&self) -> Result<Vec<String>> {
         let git = self.shell.cmd("git").args("ls-files -co --exclude-standard".split(' '));
