@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+pub(crate) mod attacks;
 pub(crate) mod rng;
 pub(crate) mod schema_gen;
 pub(crate) mod some_schema;
