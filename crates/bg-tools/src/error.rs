@@ -17,7 +17,7 @@ pub enum ToolError {
         /// What could have been, in words.
         known: String,
     },
-    /// The arguments are not JSON.
+    /// The arguments are not JSON, or have a key twice in one object.
     #[error("{tool}: invalid JSON in the arguments: {source}")]
     InvalidJson {
         /// The tool.

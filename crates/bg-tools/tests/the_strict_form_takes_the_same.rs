@@ -377,7 +377,8 @@ fn filled(root: &Value, schema: &Value, value: &Value) -> Value {
     }
 }
 
-/// Whether all fields of a value are ones that the schema names: of alternatives, one that takes it.
+/// Whether all fields of a value are ones that the schema names (of alternatives, one that takes
+/// it), and none that may be absent is null.
 fn knows(root: &Value, schema: &Value, value: &Value) -> bool {
     let schema = resolve(root, schema);
     let alone = properties(schema).next().is_none();
@@ -389,11 +390,16 @@ fn knows(root: &Value, schema: &Value, value: &Value) -> bool {
     }
     let takes_others = schema.get("additionalProperties").is_some_and(|others| *others != true);
     let fits = |name: &str| name.starts_with('x') && schema.get("patternProperties").is_some();
+    let required = schema.get("required").and_then(Value::as_array);
+    let is_clear = |name: &str, value: &Value| {
+        !value.is_null() || required.is_some_and(|names| names.contains(&name.into()))
+    };
     match value {
         Value::Object(object) => {
             object.iter().all(|(name, value)| match schema["properties"].get(name) {
-                Some(property) => knows(root, property, value),
-                None => takes_others || fits(name) || mentions(schema, name),
+                Some(property) => is_clear(name, value) && knows(root, property, value),
+                None if takes_others || fits(name) => true,
+                None => is_clear(name, value) && mentions(schema, name),
             })
         }
         Value::Array(list) => {

@@ -115,6 +115,9 @@ fn close(schema: &mut Value, depth: usize) {
     }
     if owns_fields {
         require_all(object, depth);
+    } else if alternatives {
+        // Each of them may have nulls for fields.
+        object.remove("maxProperties");
     }
 }
 
