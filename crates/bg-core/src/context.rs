@@ -134,7 +134,8 @@ impl TaskContext {
         self.mailbox_with(MailboxCaps::default())
     }
 
-    /// Returns the mailbox; `caps` hold if this is its first use.
+    /// Returns the mailbox; `caps` hold if this is its first use, and it was not
+    /// [given](crate::Task::mailbox) before.
     pub fn mailbox_with(&self, caps: MailboxCaps) -> Mailbox {
         let mailbox =
             self.shared.call(|machine, _| machine.mailbox(self.key(), || Mailbox::new(caps)));

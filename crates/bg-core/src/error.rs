@@ -126,6 +126,10 @@ pub enum SendError {
     /// The task takes no messages: it has not asked for its mailbox.
     #[error("task {0} takes no messages")]
     NoMailbox(TaskId),
+    /// The task takes no more messages: it has closed its mailbox, or was sent its
+    /// [last one](crate::Task::last_message).
+    #[error("task {0} takes no more messages")]
+    Closed(TaskId),
     /// The task has as many messages, or as many bytes of them, as its mailbox holds.
     #[error("the mailbox of task {id} is full ({messages} messages, {bytes} bytes)")]
     Full {

@@ -18,7 +18,6 @@ use std::task::{Context, Poll, Waker};
 use crate::effects::shielded;
 use crate::error::SendError;
 use crate::id::TaskId;
-use crate::status::Status;
 use crate::sync::{Arc, Mutex};
 use crate::wakers::Wakers;
 
@@ -42,6 +41,10 @@ impl Message {
             Self::Bytes(bytes) => bytes.len(),
             Self::Data(data) => crate::output::weight_of(data),
         }
+    }
+
+    fn is_text(&self, other: &str) -> bool {
+        matches!(self, Self::Text(text) if text == other)
     }
 }
 
@@ -79,10 +82,19 @@ impl Default for MailboxCaps {
     }
 }
 
+/// What a task's description says of its mailbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MailboxSpec {
+    pub(crate) caps: MailboxCaps,
+    /// The text after which it is closed.
+    pub(crate) last: Option<&'static str>,
+}
+
 /// The messages that were sent to a task; see [`TaskContext::mailbox`](crate::TaskContext::mailbox).
 ///
 /// A handle; clones share one queue, and each message is received once. It is closed when the task
-/// ends; what was not received by then is counted in [`Finished::unread`](crate::Finished::unread).
+/// ends, or [earlier](Self::close); what was not received by the end is counted in
+/// [`Finished::unread`](crate::Finished::unread).
 ///
 /// # Examples
 ///
@@ -108,7 +120,7 @@ pub struct Mailbox(Arc<Mutex<Queue>>);
 
 #[derive(Debug)]
 struct Queue {
-    caps: MailboxCaps,
+    spec: MailboxSpec,
     messages: VecDeque<Message>,
     bytes: usize,
     closed: bool,
@@ -117,8 +129,12 @@ struct Queue {
 
 impl Mailbox {
     pub(crate) fn new(caps: MailboxCaps) -> Self {
+        Self::of(MailboxSpec { caps, last: None })
+    }
+
+    pub(crate) fn of(spec: MailboxSpec) -> Self {
         let (messages, wakers) = (VecDeque::new(), Wakers::default());
-        Self(Arc::new(Mutex::new(Queue { caps, messages, bytes: 0, closed: false, wakers })))
+        Self(Arc::new(Mutex::new(Queue { spec, messages, bytes: 0, closed: false, wakers })))
     }
 
     /// The mailbox of a task that has ended.
@@ -133,9 +149,33 @@ impl Mailbox {
         self.0.lock().pop()
     }
 
-    /// Waits for a message and receives it; `None` once the task has ended and none is left.
+    /// Waits for a message and receives it; `None` once the mailbox is closed and none is left.
     pub fn recv(&self) -> Recv {
         Recv { mailbox: self.clone(), waiting: None }
+    }
+
+    /// Takes no more messages: whoever sends one is refused with
+    /// [`SendError::Closed`](crate::SendError::Closed). What was accepted before can still be
+    /// received.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::{Message, Registry, SendError, Task};
+    ///
+    /// let registry = Registry::new();
+    /// let root = registry.root_scope();
+    /// let (id, completer) = root.register(Task::agent("write", "a report"))?;
+    /// let mailbox = completer.context().mailbox();
+    /// root.send(id, "use fewer words")?;
+    /// mailbox.close();
+    /// assert_eq!(root.send(id, "and shorter ones"), Err(SendError::Closed(id)));
+    /// assert_eq!(mailbox.try_recv(), Some(Message::from("use fewer words")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn close(&self) {
+        let (_, wakers) = self.shut();
+        wakers.for_each(|waker| shielded(|| waker.wake()));
     }
 
     pub(crate) fn send(&self, id: TaskId, message: Message) -> Result<(), SendError> {
@@ -148,7 +188,7 @@ impl Mailbox {
     }
 
     /// Takes no more messages; returns how many were not received, and whom to wake.
-    pub(crate) fn close(&self) -> (usize, impl Iterator<Item = Waker> + use<>) {
+    pub(crate) fn shut(&self) -> (usize, impl Iterator<Item = Waker> + use<>) {
         let mut queue = self.0.lock();
         queue.closed = true;
         (queue.messages.len(), queue.wakers.take())
@@ -196,15 +236,17 @@ impl Drop for Recv {
 impl Queue {
     fn push(&mut self, id: TaskId, message: Message) -> Result<(), SendError> {
         if self.closed {
-            // How it ended is not known here, and is said by the caller.
-            return Err(SendError::Ended { id, status: Status::Completed });
+            // Whether it has ended, and how, is not known here, and is said by the caller.
+            return Err(SendError::Closed(id));
         }
         let (messages, bytes) = (self.messages.len(), self.bytes);
         let weight = message.weight();
-        if messages >= self.caps.messages || weight > self.caps.bytes.saturating_sub(bytes) {
+        let caps = self.spec.caps;
+        if messages >= caps.messages || weight > caps.bytes.saturating_sub(bytes) {
             return Err(SendError::Full { id, messages, bytes });
         }
         self.bytes += weight;
+        self.closed = self.spec.last.is_some_and(|last| message.is_text(last));
         self.messages.push_back(message);
         Ok(())
     }

@@ -368,7 +368,8 @@ impl Scope {
         Ok(view.map_or_else(Peeked::default, |view| peek.at(&*view)))
     }
 
-    /// Sends a message to a running task that has asked for its [`Mailbox`](crate::Mailbox).
+    /// Sends a message to a task that has asked for its [`Mailbox`](crate::Mailbox), or that was
+    /// [given one](Task::mailbox).
     ///
     /// # Errors
     ///
@@ -385,8 +386,8 @@ impl Scope {
         });
         let (id, mailbox) = found.ok_or(TaskError::Closed)??;
         match mailbox.send(id, message) {
-            // It ended just now, and the mailbox does not know how.
-            Err(SendError::Ended { .. }) => Err(self.why_unsent(id)),
+            // The mailbox does not know whether that is because the task has ended.
+            Err(SendError::Closed(id)) => Err(self.why_unsent(id)),
             sent => sent,
         }
     }
@@ -394,7 +395,11 @@ impl Scope {
     fn why_unsent(&self, id: TaskId) -> SendError {
         let found =
             self.0.shared.call(|machine, _| machine.mailbox_of(self.0.key, id.into()).map(|_| ()));
-        found.and_then(Result::err).unwrap_or(SendError::Task(TaskError::Closed))
+        match found {
+            Some(Ok(())) => SendError::Closed(id),
+            Some(Err(error)) => error,
+            None => TaskError::Closed.into(),
+        }
     }
 
     /// Takes charge of a foreground task: a future of its outcome, which stops it when it is

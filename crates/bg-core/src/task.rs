@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::id::Kind;
+use crate::mailbox::{MailboxCaps, MailboxSpec};
 use crate::status::{Phase, Status};
 use crate::text;
 use crate::words::Text;
@@ -32,6 +33,7 @@ pub struct Task {
     pub(crate) grace: Duration,
     pub(crate) deadline: Option<Duration>,
     pub(crate) foreground: bool,
+    pub(crate) mailbox: Option<Box<MailboxSpec>>,
 }
 
 impl Task {
@@ -73,7 +75,8 @@ impl Task {
             label = text::cut(label.into_owned(), Self::MAX_LABEL_BYTES).into();
         }
         let text = Text::new(label, prompt.into());
-        Self { kind, text, grace: Self::DEFAULT_GRACE, deadline: None, foreground: false }
+        let grace = Self::DEFAULT_GRACE;
+        Self { kind, text, grace, deadline: None, foreground: false, mailbox: None }
     }
 
     /// Sets how long it may go on after a stop before it is aborted.
@@ -95,6 +98,50 @@ impl Task {
     /// [`Scope::detach`](crate::Scope::detach) makes an ordinary task of it.
     pub fn foreground(mut self) -> Self {
         self.foreground = true;
+        self
+    }
+
+    /// Gives it a [`Mailbox`](crate::Mailbox) from its spawn on: a message is accepted before the
+    /// task has asked for it with [`TaskContext::mailbox`](crate::TaskContext::mailbox), while it
+    /// waits for a slot too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::{MailboxCaps, Message, Registry, Task};
+    ///
+    /// let registry = Registry::new();
+    /// let root = registry.root_scope();
+    /// let task = Task::agent("write", "a report").mailbox(MailboxCaps::default());
+    /// let (id, completer) = root.register(task)?;
+    /// root.send(id, "use fewer words")?;
+    /// let mailbox = completer.context().mailbox();
+    /// assert_eq!(mailbox.try_recv(), Some(Message::from("use fewer words")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn mailbox(mut self, caps: MailboxCaps) -> Self {
+        self.mailbox.get_or_insert_default().caps = caps;
+        self
+    }
+
+    /// Gives it a [`mailbox`](Self::mailbox) that closes with a message that is this text: the
+    /// message is received, and what is sent after it is refused with
+    /// [`SendError::Closed`](crate::SendError::Closed).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::{Registry, SendError, Task};
+    ///
+    /// let registry = Registry::new();
+    /// let root = registry.root_scope();
+    /// let (id, _completer) = root.register(Task::new("calc", "").last_message("quit"))?;
+    /// root.send(id, "quit")?;
+    /// assert_eq!(root.send(id, "1 + 1"), Err(SendError::Closed(id)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn last_message(mut self, text: &'static str) -> Self {
+        self.mailbox.get_or_insert_default().last = Some(text);
         self
     }
 

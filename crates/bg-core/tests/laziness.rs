@@ -136,10 +136,11 @@ async fn what_a_task_does_not_use_is_not_allocated() {
         root.inbox().drain().for_each(drop);
     }
 
-    let options: [(&str, Describe); 3] = [
+    let options: [(&str, Describe); 4] = [
         ("a deadline", || plain().deadline(Duration::from_secs(3_600))),
         ("a grace of its own", || plain().grace(Duration::from_secs(1))),
         ("in the foreground", || plain().foreground()),
+        ("a mailbox from the spawn on", || plain().mailbox(MAILBOX)),
     ];
     for (name, task) in options {
         let taken = each(|| root.register(task()).unwrap());

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 
-use bg_core::{Completer, Failure, Mailbox, MailboxCaps, Message, Output, Registry, Scope};
-use bg_core::{SendError, Status, Task, TaskContext, TaskError, TaskId};
+use bg_core::{Completer, Failure, Limits, Mailbox, MailboxCaps, Message, Output, Registry};
+use bg_core::{Scope, SendError, Status, Task, TaskContext, TaskError, TaskId};
 use support::{Flag, bounded, drained, ended, poll, poll_with, register};
 
 mod support;
@@ -356,4 +356,105 @@ fn a_registered_task_ends_for_its_receivers_with_the_registry() {
     assert!(woken.is_set());
     assert_eq!(poll(&mut recv), Poll::Ready(None));
     assert_eq!(root.send(id, "late"), Err(SendError::Task(TaskError::Closed)));
+}
+
+#[tokio::test]
+async fn a_mailbox_that_was_given_takes_messages_before_the_task_runs() {
+    let registry = Registry::builder().limits(Limits::default().running(1)).build();
+    let root = registry.root_scope();
+    let task = || Task::new("echoes", "").mailbox(caps(2, 100));
+    let body = |cx: TaskContext| async move {
+        // The caps that it was given hold.
+        let first = cx.mailbox_with(caps(9, 9)).recv().await;
+        Ok(Output::text(format!("{first:?}")))
+    };
+    let first = root.spawn(task(), body).unwrap();
+    let second = root.spawn(task(), body).unwrap();
+    assert_eq!(root.inspect(second).unwrap().status, Status::Pending);
+    for id in [second, first] {
+        root.send(id, "one").unwrap();
+        root.send(id, "two").unwrap();
+        let full = SendError::Full { id, messages: 2, bytes: 6 };
+        assert_eq!(root.send(id, "three"), Err(full));
+    }
+    for ended in root.wait([first, second]).await.unwrap().ended {
+        let said = format!("{:?}", Some(text("one")));
+        assert_eq!(ended.outcome.output().map(|output| &output.text[..]), Some(&said[..]));
+        assert_eq!(ended.unread(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_is_stopped_in_the_queue_leaves_its_messages_unread() {
+    let registry = Registry::builder().limits(Limits::default().running(1)).build();
+    let root = registry.root_scope();
+    let task = || Task::new("echoes", "").last_message("end");
+    let _first = root.spawn(task(), |_| std::future::pending()).unwrap();
+    let second = root.spawn(task(), |_| std::future::pending()).unwrap();
+    for message in ["one", "end"] {
+        root.send(second, message).unwrap();
+    }
+    root.cancel(second, "stop").unwrap();
+    let ended = root.wait([second]).await.unwrap().ended;
+    assert_eq!(ended[0].unread(), 2);
+    let why = SendError::Ended { id: second, status: Status::Cancelled };
+    assert_eq!(root.send(second, "late"), Err(why));
+}
+
+#[test]
+fn a_mailbox_takes_nothing_after_its_last_message() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let task = Task::new("calc", "").last_message("end");
+    let (id, completer) = root.register(task).unwrap();
+    let mailbox = completer.context().mailbox();
+    let before = [text("ends"), Message::from(b"end".to_vec()), Message::Data("end".into())];
+    for message in before.iter().cloned().chain([text("end")]) {
+        root.send(id, message).unwrap();
+    }
+    assert_eq!(root.send(id, "late"), Err(SendError::Closed(id)));
+    assert_eq!(root.send(id, "end"), Err(SendError::Closed(id)));
+    assert_eq!(mailbox.try_recv().as_ref(), before.first());
+    assert_eq!(emptied(&mailbox).last(), Some(&text("end")));
+    assert_eq!(poll(&mut mailbox.recv()), Poll::Ready(None));
+    complete(completer);
+    let ended = SendError::Ended { id, status: Status::Completed };
+    assert_eq!(root.send(id, "late"), Err(ended), "how it ended is said once it has");
+}
+
+/// One that does not fit is refused and closes nothing.
+#[test]
+fn a_last_message_that_was_refused_is_not_the_last() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let task = Task::new("calc", "").mailbox(caps(1, 100)).last_message("end");
+    let (id, completer) = root.register(task).unwrap();
+    root.send(id, "one").unwrap();
+    assert!(matches!(root.send(id, "end"), Err(SendError::Full { .. })));
+    assert_eq!(emptied(&completer.context().mailbox()), [text("one")]);
+    root.send(id, "two").unwrap();
+}
+
+#[test]
+fn a_mailbox_that_is_closed_keeps_what_is_in_it_and_wakes_its_receivers() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let (id, completer, mailbox) = mailed(&root, MailboxCaps::default());
+    let woken = Arc::new(Flag::default());
+    let mut recv = mailbox.recv();
+    assert!(poll_with(&mut recv, &Waker::from(woken.clone())).is_pending());
+    mailbox.clone().close();
+    assert!(woken.is_set());
+    assert_eq!(poll(&mut recv), Poll::Ready(None));
+    assert_eq!(root.send(id, "late"), Err(SendError::Closed(id)));
+    complete(completer);
+
+    let (id, completer, mailbox) = mailed(&root, MailboxCaps::default());
+    root.send(id, "one").unwrap();
+    root.send(id, "two").unwrap();
+    mailbox.close();
+    mailbox.close();
+    assert_eq!(poll(&mut mailbox.recv()), Poll::Ready(Some(text("one"))));
+    drop(completer);
+    assert_eq!(root.outcome(id).unwrap().unread(), 1);
 }

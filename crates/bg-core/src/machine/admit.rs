@@ -8,6 +8,7 @@ use crate::events::EventKind;
 use crate::id::TaskId;
 use crate::limits::{LimitKind, Limits};
 use crate::machine::record::Foreign;
+use crate::mailbox::Mailbox;
 use crate::status::Status;
 use crate::task::Task;
 
@@ -248,14 +249,16 @@ fn exceeds(limit: LimitKind, count: u64, allowed: Option<u64>) -> Result<(), Spa
 
 impl Live {
     fn new(task: Task, slot: Slot) -> Self {
-        let more = (task.grace != Task::DEFAULT_GRACE || task.foreground).then(|| {
+        let (kind, mut marks) = (task.kind(), Marks::new(slot));
+        let special = task.grace != Task::DEFAULT_GRACE || task.foreground;
+        let more = (special || task.mailbox.is_some()).then(|| {
             Box::new(More {
                 grace: Some(task.grace),
                 foreground: task.foreground,
+                mailbox: task.mailbox.map(|spec| Mailbox::of(*spec)),
                 ..More::default()
             })
         });
-        let (kind, mut marks) = (task.kind(), Marks::new(slot));
         if slot.runs() {
             marks.set(Marks::STARTED);
         }

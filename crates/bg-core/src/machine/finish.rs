@@ -241,7 +241,7 @@ impl More {
             finished.left_mut().view = Some(view);
         }
         if let Some(mailbox) = self.mailbox.take() {
-            let (unread, wakers) = mailbox.close();
+            let (unread, wakers) = mailbox.shut();
             fx.wake(wakers);
             if unread > 0 {
                 finished.left_mut().unread = unread;

@@ -298,7 +298,7 @@ impl Root {
             if let Some(more) = record.live().and_then(|live| live.more.as_ref()) {
                 more.log.iter().for_each(|log| fx.close(log));
                 fx.wake(more.watch.iter().flat_map(|watch| watch.close()));
-                fx.wake(more.mailbox.iter().flat_map(|mailbox| mailbox.close().1));
+                fx.wake(more.mailbox.iter().flat_map(|mailbox| mailbox.shut().1));
             }
             fx.drop(record.into_foreign());
         }
