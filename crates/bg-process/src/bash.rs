@@ -35,6 +35,15 @@ impl Bash {
     pub fn new(folder: impl AsRef<Path>) -> Self {
         Self { folder: folder.as_ref().to_owned() }
     }
+
+    /// What is to run.
+    fn spec(&self, args: &Args) -> ProcessSpec {
+        let folder =
+            args.cwd.as_ref().map_or_else(|| self.folder.clone(), |cwd| self.folder.join(cwd));
+        let spec = ProcessSpec::shell(args.command.as_str()).cwd(folder);
+        let spec = args.stdin.as_deref().into_iter().fold(spec, ProcessSpec::input);
+        if args.interactive == Some(BoolArg(true)) { spec.interactive() } else { spec }
+    }
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -49,6 +58,13 @@ struct Args {
     timeout_secs: Option<SecsArg<MAX_TIMEOUT_SECS>>,
     #[serde(default)]
     cwd: Option<String>,
+    /// Its standard input.
+    #[serde(default)]
+    stdin: Option<String>,
+    /// Keep stdin open for SendToTask.
+    #[expect(clippy::doc_markdown, reason = "a model reads it, and pays for each sign")]
+    #[serde(default)]
+    interactive: Option<BoolArg>,
 }
 
 #[async_trait]
@@ -63,10 +79,8 @@ impl Tool for Bash {
 
     async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {
         let args: Args = parse_args(NAME, args)?;
-        let folder =
-            args.cwd.as_ref().map_or_else(|| self.folder.clone(), |cwd| self.folder.join(cwd));
         let background = args.background == Some(BoolArg(true));
-        let spec = ProcessSpec::shell(args.command).cwd(folder);
+        let spec = self.spec(&args);
         let spec = if background { spec } else { spec.foreground() };
         let id = Processes::new(cx.scope()).spawn(spec).map_err(refused)?;
         if background {

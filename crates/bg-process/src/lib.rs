@@ -15,6 +15,8 @@
 //!   the log's caps whatever it writes.
 //! - Exit and end of output are two events: the exit is told at once and is true, and whoever holds a
 //!   pipe past the drain delay is named.
+//! - What is sent to a task that is [interactive](ProcessSpec::interactive) is written to its input in
+//!   order; a process that does not read costs what its mailbox holds, and who sends is told.
 //! - Nothing polls: an exit wakes the one task that waits for it.
 //!
 //! # What it does not
@@ -83,6 +85,7 @@ mod group;
 #[cfg(target_os = "linux")]
 mod guard;
 mod holders;
+mod input;
 #[cfg(target_os = "linux")]
 mod linux;
 mod output_end;

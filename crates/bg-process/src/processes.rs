@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use bg_core::{Scope, Task, TaskId};
+use bg_core::{MailboxCaps, Scope, Task, TaskContext, TaskId};
 
 use crate::error::ProcessError;
+use crate::input::{END_OF_INPUT, Pending, Source};
 use crate::receipt::Containment;
 use crate::spec::ProcessSpec;
-use crate::stdin::{Pending, StdinWriter};
+use crate::stdin::StdinWriter;
 use crate::supervise::{KILL_PATIENCE, supervise};
+
+/// What waits for an interactive process to read it.
+const MAILBOX: MailboxCaps = MailboxCaps { messages: 1024, bytes: StdinWriter::CAPACITY };
 
 /// Starts child processes as tasks of one scope.
 ///
@@ -78,7 +82,8 @@ impl Processes {
         self.start(spec, None)
     }
 
-    /// Starts a process that reads what is written to it.
+    /// Starts a process that reads what is written to it. The writer takes the place of the
+    /// mailbox: a spec that is [interactive](ProcessSpec::interactive) is so no more.
     ///
     /// # Errors
     ///
@@ -87,11 +92,12 @@ impl Processes {
         &self,
         spec: ProcessSpec,
     ) -> Result<(TaskId, StdinWriter), ProcessError> {
-        let (writer, pending) = StdinWriter::new();
-        Ok((self.start(spec, Some(pending))?, writer))
+        let (writer, source) = StdinWriter::new();
+        let spec = ProcessSpec { interactive: false, ..spec };
+        Ok((self.start(spec, Some(source))?, writer))
     }
 
-    fn start(&self, mut spec: ProcessSpec, input: Option<Pending>) -> Result<TaskId, ProcessError> {
+    fn start(&self, mut spec: ProcessSpec, source: Option<Source>) -> Result<TaskId, ProcessError> {
         spec.check()?;
         spec.containment = self.containment;
         let program = spec.resolve()?;
@@ -101,6 +107,23 @@ impl Processes {
         let grace = spec.grace + KILL_PATIENCE + spec.drain + Duration::from_secs(1);
         let task = Task::process(label, command).grace(grace);
         let task = if spec.foreground { task.foreground() } else { task };
-        Ok(self.scope.spawn(task, |cx| supervise(cx, spec, program, input))?)
+        let task = if spec.interactive { interactive(task) } else { task };
+        Ok(self.scope.spawn(task, |cx| {
+            let input = input(&cx, &mut spec, source);
+            supervise(cx, spec, program, input)
+        })?)
     }
+}
+
+/// What is sent waits in the mailbox from the spawn on, and the end of the input is the last.
+fn interactive(task: Task) -> Task {
+    task.mailbox(MAILBOX).last_message(END_OF_INPUT)
+}
+
+/// What the process is to read; `None` for nothing at all.
+fn input(cx: &TaskContext, spec: &mut ProcessSpec, source: Option<Source>) -> Option<Pending> {
+    let first = spec.input.take();
+    let mailbox = spec.interactive.then(|| Source::Mailbox(cx.mailbox()));
+    let source = source.or(mailbox).or(first.is_some().then_some(Source::Nothing))?;
+    Some(Pending::new(first, source))
 }

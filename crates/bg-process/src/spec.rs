@@ -12,8 +12,9 @@ use crate::receipt::Containment;
 /// Describes a child process.
 ///
 /// Arguments reach the program as they are; a shell runs only when it is asked for with
-/// [`shell`](Self::shell). Standard input is empty: a child that reads it gets the end of input, not
-/// a hang. A program that opens the terminal by itself is not kept from it.
+/// [`shell`](Self::shell). Standard input is empty unless it is given with [`input`](Self::input) or
+/// [`interactive`](Self::interactive): a child that reads it gets the end of input, not a hang. A
+/// program that opens the terminal by itself is not kept from it.
 ///
 /// # Examples
 ///
@@ -37,6 +38,8 @@ pub struct ProcessSpec {
     pub(crate) drain: Duration,
     pub(crate) caps: LogCaps,
     pub(crate) foreground: bool,
+    pub(crate) input: Option<Vec<u8>>,
+    pub(crate) interactive: bool,
     pub(crate) containment: Option<Containment>,
 }
 
@@ -69,6 +72,8 @@ impl ProcessSpec {
             script: None,
             label: None,
             foreground: false,
+            input: None,
+            interactive: false,
             containment: None,
             cwd: None,
             inherit: Inherit::All,
@@ -110,6 +115,73 @@ impl ProcessSpec {
     /// [`Task::foreground`](bg_core::Task::foreground).
     pub fn foreground(mut self) -> Self {
         self.foreground = true;
+        self
+    }
+
+    /// Gives it this to read on its standard input, and then the end of input unless it is
+    /// [`interactive`](Self::interactive) or [has a writer](crate::Processes::spawn_with_stdin).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::Registry;
+    /// use bg_process::{ProcessSpec, Processes};
+    ///
+    /// # #[cfg(unix)]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry = Registry::new();
+    /// let root = registry.root_scope();
+    /// let id = Processes::new(&root).spawn(ProcessSpec::new("sort").input("b\na\n"))?;
+    /// root.wait([id]).await?;
+    /// assert_eq!(root.log(id)?.ok_or("no log")?.read(0, 100, None).bytes, b"a\nb\n");
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(unix))]
+    /// # fn main() {}
+    /// ```
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(bytes.into());
+        self
+    }
+
+    /// Keeps its standard input open, for what is sent to the task with
+    /// [`Scope::send`](bg_core::Scope::send), from the spawn on and in the order in which it was
+    /// accepted. A text is written as a line: with a line end if it has none. Data are written as a
+    /// line of JSON, bytes as they are.
+    ///
+    /// A text that is only Ctrl-D (`"\u{4}"`) ends the input. After it, and once the process is seen to
+    /// have closed its input, a message is refused with
+    /// [`SendError::Closed`](bg_core::SendError::Closed). While the process does not read, up to 1,024
+    /// messages of up to 1 MiB together wait, and further ones are refused with
+    /// [`SendError::Full`](bg_core::SendError::Full). Of what was accepted and not written when the task
+    /// ended, [`Finished::unread`](bg_core::Finished::unread) has the number, without the message that
+    /// was being written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::{Registry, SendError};
+    /// use bg_process::{ProcessSpec, Processes};
+    ///
+    /// # #[cfg(unix)]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry = Registry::new();
+    /// let root = registry.root_scope();
+    /// let id = Processes::new(&root).spawn(ProcessSpec::new("cat").interactive())?;
+    /// root.send(id, "hello")?;
+    /// root.send(id, "\u{4}")?;
+    /// assert_eq!(root.send(id, "too late"), Err(SendError::Closed(id)));
+    /// root.wait([id]).await?;
+    /// assert_eq!(root.log(id)?.ok_or("no log")?.read(0, 100, None).bytes, b"hello\n");
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(unix))]
+    /// # fn main() {}
+    /// ```
+    pub fn interactive(mut self) -> Self {
+        self.interactive = true;
         self
     }
 

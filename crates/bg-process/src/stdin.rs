@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::input::{Piece, Source};
 
 /// Writes to the standard input of one process; see
 /// [`Processes::spawn_with_stdin`](crate::Processes::spawn_with_stdin).
@@ -33,16 +34,14 @@ pub enum StdinError {
     TooLarge,
 }
 
-type Piece = (Vec<u8>, OwnedSemaphorePermit);
-
 impl StdinWriter {
     /// Most bytes that wait to be read by the process, and most of one write.
     pub const CAPACITY: usize = 1 << 20;
 
-    pub(crate) fn new() -> (Self, Pending) {
+    pub(crate) fn new() -> (Self, Source) {
         let (sender, pieces) = unbounded_channel();
         let room = Arc::new(Semaphore::new(Self::CAPACITY));
-        (Self { sender, room: room.clone() }, Pending { pieces, room, piece: None })
+        (Self { sender, room: room.clone() }, Source::Writer { pieces, room })
     }
 
     /// Has bytes written, as soon as there is room for all of them.
@@ -82,7 +81,7 @@ impl StdinWriter {
         let size = size.ok_or(StdinError::TooLarge)?;
         let room = self.room.clone().acquire_many_owned(size);
         let room = room.await.map_err(|_| StdinError::Closed)?;
-        self.sender.send((bytes, room)).map_err(|_| StdinError::Closed)
+        self.sender.send((bytes, Some(room))).map_err(|_| StdinError::Closed)
     }
 
     /// Ends the input: the process reads what was accepted, and then the end.
@@ -93,50 +92,5 @@ impl fmt::Debug for StdinWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let room = self.room.available_permits();
         f.debug_struct("StdinWriter").field("room", &room).finish_non_exhaustive()
-    }
-}
-
-/// What was accepted and is not written yet.
-pub(crate) struct Pending {
-    pieces: UnboundedReceiver<Piece>,
-    room: Arc<Semaphore>,
-    /// The piece that is being written, and how much of it was.
-    piece: Option<(Piece, usize)>,
-}
-
-impl Pending {
-    /// Writes until the end of the input, or until the process reads no more. Then `pipe` is closed.
-    /// Cancel safe: what was written of a piece is known.
-    pub(crate) async fn feed<W: AsyncWrite + Unpin>(&mut self, pipe: &mut Option<W>) {
-        while let Some(open) = pipe {
-            if self.feed_some(open).await.is_none() {
-                *pipe = None;
-            }
-        }
-    }
-
-    /// `None` at the end.
-    async fn feed_some<W: AsyncWrite + Unpin>(&mut self, pipe: &mut W) -> Option<()> {
-        if self.piece.is_none() {
-            self.piece = Some((self.pieces.recv().await?, 0));
-        }
-        let ((bytes, _), written) = self.piece.as_mut()?;
-        if *written < bytes.len() {
-            let count = pipe.write(&bytes[*written..]).await;
-            // A pipe that nobody reads is the process's own affair.
-            *written += count.inspect_err(|_| self.room.close()).ok()?;
-        }
-        if *written == bytes.len() {
-            // Its room is free again.
-            self.piece = None;
-        }
-        Some(())
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        // Whoever waits for room learns that there will be none.
-        self.room.close();
     }
 }

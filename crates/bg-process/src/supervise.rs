@@ -15,11 +15,11 @@ use crate::child::{Child, Errors, Exited, Input, Output as Pipe};
 use crate::command::Prepared;
 use crate::error::StartError;
 use crate::holders::PipeId;
+use crate::input::Pending;
 use crate::output_end::OutputEnd;
 use crate::pump::Pump;
 use crate::receipt::{Containment, Rest, StopReceipt};
 use crate::spec::ProcessSpec;
-use crate::stdin::Pending;
 
 /// How long a killed process gets to be gone; one in the middle of a disk access takes longer.
 pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(1);
@@ -48,6 +48,7 @@ pub(crate) async fn supervise(
             Ok(ending) => return ending.into_result(&cx),
             Err(error) => error,
         };
+        input.iter_mut().for_each(Pending::again);
         if matches!(error, StartError::Containment) && spec.containment.is_none() {
             // The kernel has refused the best one, which is not asked for any more.
             continue;
@@ -70,6 +71,9 @@ async fn run(
 ) -> Result<Ending, StartError> {
     let what = Prepared::of(spec, program, input.is_some());
     let (mut child, streams) = Child::start(&what, spec.containment).await?;
+    if child.is_started() {
+        input.iter_mut().for_each(Pending::started);
+    }
     let pipes = PipeId::of(&streams);
     let pump = Pump::new(cx.log_with(spec.caps), Some(streams.output), Some(streams.errors));
     let io = Io { pump, input: streams.input, pending: input };
@@ -113,6 +117,7 @@ impl Life<'_> {
             Some(exited) => (Some(exited), Vec::new(), None),
             None => self.stop().await?,
         };
+        self.io.end_input();
         let stopped = exited.is_none_or(|exited| exited.asked);
         let patience = if killed.is_some() { LAST_DRAIN } else { self.spec.drain };
         let output = self.read_rest(patience).await;
@@ -188,6 +193,12 @@ struct Io<'a> {
 }
 
 impl Io<'_> {
+    /// Nobody reads any more, whoever else has the pipe.
+    fn end_input(&mut self) {
+        self.input = None;
+        self.pending.iter().for_each(Pending::close);
+    }
+
     /// Reads and writes for as long as `other` takes.
     async fn during<T>(&mut self, other: impl Future<Output = T>) -> T {
         let feed = async {

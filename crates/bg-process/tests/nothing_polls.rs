@@ -50,11 +50,19 @@ fn wakes(pid: &str) -> u64 {
 
 async fn many_that_wait_for_many_cost_nothing(fenced: Fenced) {
     let _alone = ALONE.lock().await;
-    let ids: Vec<_> = (0..100).map(|_| fenced.start("sleep")).collect();
-    for id in &ids {
-        fenced.host.output_with(*id, "begun").await;
-    }
     let root = &fenced.host.root;
+    let start = |number| {
+        let spec = fixture("deaf").arg(&fenced.word);
+        fenced.start_spec(if number % 3 == 0 { spec } else { spec.interactive() })
+    };
+    let ids: Vec<_> = (0..100).map(start).collect();
+    for (number, id) in ids.iter().enumerate() {
+        fenced.host.output_with(*id, "begun").await;
+        if number % 3 == 1 {
+            // More than the pipe takes.
+            root.send(*id, vec![0; 100_000]).unwrap();
+        }
+    }
     let waiters: Vec<_> = (0..100).map(|_| tokio::spawn(root.wait(ids.clone()))).collect();
     // Whatever is due at once is over when another process has come and gone.
     let clock = fenced.start_spec(ProcessSpec::new("sleep").arg("0.2"));

@@ -74,6 +74,11 @@ impl Child {
         Ok((Self::Direct(child), streams))
     }
 
+    /// Whether it is known that the start has not failed.
+    pub(crate) fn is_started(&self) -> bool {
+        matches!(self, Self::Direct(_))
+    }
+
     /// Completes when the process that was asked for has exited.
     ///
     /// Cancel safe: an exit is told again until [`end`](Self::end) was called.
