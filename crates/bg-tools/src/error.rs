@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bg_core::{ClaimError, Failure, ResolveError, SendError, SpawnError, TaskError, text};
 
+use crate::hidden;
+
 /// A tool call did not work. The text is made for a model: it says what was wrong and what would
 /// be right.
 #[derive(Debug, thiserror::Error)]
@@ -93,9 +95,12 @@ impl ToolError {
         Self::Arguments { tool: tool.to_owned(), problem: problem.into() }
     }
 
-    /// Returns the text for the model, at most about [`MAX_BYTES`](Self::MAX_BYTES) long.
+    /// Returns the text for the model, at most [`MAX_BYTES`](Self::MAX_BYTES) long. What a panic or a
+    /// failure says is foreign text: hidden characters in it are written as escapes.
     pub fn to_text(&self) -> String {
         const MARK_BYTES: usize = 40;
-        text::cut(self.to_string(), Self::MAX_BYTES - MARK_BYTES)
+        let text = self.to_string();
+        let text = hidden::escaped(&text);
+        text::excerpt(&text, Self::MAX_BYTES - MARK_BYTES)
     }
 }

@@ -105,7 +105,9 @@ async fn none_is_more_than_a_field_of_an_answer() {
         let caller = caller();
         let (_, completer) = caller.agent(&attack, &attack);
         completer.context().log().write(Stream::Stdout, attack.as_bytes());
-        let list = caller.json("ListBackgroundTasks", "{}").await;
+        let list = caller.answer("ListBackgroundTasks", "{}").await;
+        assert_eq!(list.chars().find(|&c| is_foul(c)), None, "{list:?}");
+        let list: Value = serde_json::from_str(&list).unwrap();
         assert_eq!(list.as_array().unwrap().len(), 1);
         assert_eq!(list[0]["task_id"], "agent:1");
         completer.complete(Ok(Output::text(attack.as_str())));
@@ -117,7 +119,9 @@ async fn none_is_more_than_a_field_of_an_answer() {
             (&json!("agent:1"), &json!("completed"))
         );
         let output = waited["output"].as_str().unwrap();
-        assert!(attack.starts_with(output) && (output == attack || attack.len() > 8000));
+        assert!(attack.starts_with(output));
+        let omitted = waited["omitted_bytes"].as_u64().unwrap_or(0);
+        assert_eq!(output.len() as u64 + omitted, attack.len() as u64);
     }
 }
 
