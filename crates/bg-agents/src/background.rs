@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bg_core::{Limits, Registry, Scope};
-use bg_tools::{Tool, ToolContext, Toolbox, ToolboxError, task_tools};
+use bg_tools::{Budget, Tool, ToolContext, Toolbox, ToolboxError, task_tools};
 
 #[cfg(feature = "sessions")]
 use bg_sessions::{AgentSpec, Agents, AgentsError, InvokeAgent, Models};
@@ -57,7 +57,13 @@ impl Background {
         &self.toolbox
     }
 
-    /// Returns the context for calling tools on behalf of a scope.
+    /// Returns how large an answer of these tools may be, for what else the host puts in a prompt.
+    pub fn budget(&self) -> &Budget {
+        self.toolbox.answer_budget()
+    }
+
+    /// Returns a context for calling tools on behalf of a scope. A conversation has one, for it
+    /// remembers what its answers have told.
     pub fn context(&self, scope: &Scope) -> ToolContext {
         ToolContext::new(scope.clone())
     }
@@ -74,6 +80,7 @@ impl Background {
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct BackgroundBuilder {
     limits: Option<Limits>,
+    budget: Budget,
     tools: Vec<Arc<dyn Tool>>,
     #[cfg(feature = "sessions")]
     agents: Vec<AgentSpec>,
@@ -115,6 +122,12 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Sets how large an answer of a tool may be. By default 2,000 tokens, estimated.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
     /// Adds the `Bash` tool, which runs commands in this folder.
     #[cfg(feature = "process")]
     pub fn folder(self, folder: impl AsRef<std::path::Path>) -> Self {
@@ -150,7 +163,8 @@ impl BackgroundBuilder {
     /// without a model.
     pub fn build(self) -> Result<Background, BuildError> {
         let limits = self.limits.unwrap_or_else(default_limits);
-        let toolbox = Toolbox::new().with_all(task_tools())?.with_all(self.tools)?;
+        let toolbox =
+            Toolbox::new().budget(self.budget).with_all(task_tools())?.with_all(self.tools)?;
         #[cfg(feature = "sessions")]
         let (agents, toolbox) = with_agents(toolbox, self.agents, self.models)?;
         Ok(Background {

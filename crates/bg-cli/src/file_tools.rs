@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::files::{FileError, Folder, ListArgs, ReadArgs, SearchArgs};
+use crate::files::{ANSWER_MAX, FileError, Folder, ListArgs, ReadArgs, SearchArgs};
 
 /// An operation on the folder. `stop` is asked between files.
 type Operation<A> = fn(&Folder, &A, &dyn Fn() -> bool) -> Result<String, FileError>;
@@ -65,5 +65,11 @@ where
         let answer = tokio::task::spawn_blocking(work).await.map_err(ToolError::failed)?;
         drop(guard);
         answer.map(ToolOutput::text).map_err(ToolError::failed)
+    }
+
+    /// The operations bound their answers in bytes and say what they left out, and a token is a byte
+    /// at least.
+    fn answer_tokens(&self) -> Option<usize> {
+        Some(ANSWER_MAX)
     }
 }

@@ -125,6 +125,11 @@ impl Toolbox {
         self
     }
 
+    /// Returns how large an answer may be, if its tool does not say.
+    pub fn answer_budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Returns a toolbox with these tools only.
     ///
     /// # Errors

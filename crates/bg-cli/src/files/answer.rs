@@ -6,7 +6,7 @@ use std::path::Path;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 /// No answer is longer.
-pub(super) const ANSWER_MAX: usize = 64 * 1024;
+pub(crate) const ANSWER_MAX: usize = 64 * 1024;
 /// Kept free for the first line and the notes at the end.
 pub(super) const NOTES_MAX: usize = 4 * 1024;
 /// A name or message inside an error or a note is cut here.

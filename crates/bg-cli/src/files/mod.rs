@@ -37,6 +37,7 @@ mod tests;
 mod text;
 mod walk;
 
+pub(crate) use answer::ANSWER_MAX;
 pub(crate) use error::FileError;
 pub(crate) use folder::Folder;
 pub(crate) use list::ListArgs;

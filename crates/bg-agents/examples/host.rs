@@ -1,0 +1,80 @@
+//! The loop of an agent: a model calls tools, the host runs them and stores the turn. A turn that
+//! fails after a tool has answered loses no result: the next one gets it again.
+//!
+//! `cargo run -p bg-agents --example host --features script`
+
+use std::error::Error;
+
+use bg_agents::sessions::{AgentSpec, Models, ScriptModel};
+use bg_agents::tools::{Claims, manifest};
+use bg_agents::{Background, Scope, ToolContext, format_outcome};
+
+/// What the model calls in each turn, and whether the turn can be stored.
+const TURNS: &[(&[(&str, &str)], bool)] = &[
+    (
+        &[
+            ("InvokeAgent", r#"{"agent_name": "explore", "prompt": "map", "background": true}"#),
+            ("Bash", r#"{"command": "cat", "background": true, "interactive": true}"#),
+            ("WaitTask", r#"{"task_id": "agent:1"}"#),
+        ],
+        false,
+    ),
+    (&[("ListBackgroundTasks", "{}")], true),
+    (
+        &[
+            ("SendToTask", r#"{"task_id": "process:2", "message": "hello"}"#),
+            ("WaitTasks", r#"{"task_ids": [1, 2], "timeout_secs": 1}"#),
+            ("InspectTask", r#"{"task_id": 2}"#),
+            ("ReadTaskOutput", r#"{"task_id": 2}"#),
+            ("CancelTask", r#"{"task_id": 2}"#),
+        ],
+        true,
+    ),
+];
+
+struct Host {
+    background: Background,
+    root: Scope,
+    /// One for the whole conversation: it remembers what the model has been told.
+    cx: ToolContext,
+}
+
+impl Host {
+    /// Plays a turn; on an error nothing that it has told counts as told.
+    async fn turn(&self, calls: &[(&str, &str)], is_stored: bool) -> Result<(), Box<dyn Error>> {
+        print!("{}", manifest(&self.root, self.background.budget()));
+        let arrived = self.root.inbox().take(16);
+        arrived.iter().for_each(|claim| print!("{}", format_outcome(claim)));
+        let mut told: Vec<Claims> = Vec::new();
+        for (tool, args) in calls {
+            let called = self.background.toolbox().call(&self.cx, tool, args).await;
+            println!("{tool} {args}\n  {}", called.to_wire().output);
+            told.push(called.claims);
+        }
+        if !is_stored {
+            return Err("the provider is overloaded".into());
+        }
+        arrived.into_iter().for_each(|claim| drop(claim.ack()));
+        told.into_iter().for_each(|claims| drop(claims.ack()));
+        Ok(())
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // First of all: what a killed host leaves behind is ended by its guard.
+    bg_agents::process::guard_main();
+    tokio::runtime::Runtime::new()?.block_on(run())
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let models = Models::new("script", ScriptModel::new("say 3 crates".parse()?));
+    let agents = [AgentSpec::new("explore")];
+    let background = Background::builder().folder(".").models(models).agents(agents).build()?;
+    let root = background.root_scope();
+    let host = Host { cx: background.context(&root), root, background };
+    for (calls, is_stored) in TURNS {
+        let stored = host.turn(calls, *is_stored).await;
+        println!("--- the turn is stored: {stored:?}");
+    }
+    Ok(())
+}
