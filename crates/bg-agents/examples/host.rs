@@ -1,13 +1,10 @@
-//! The loop of an agent: a model calls tools, the host runs them and stores the turn. A turn that
-//! fails after a tool has answered loses no result: the next one gets it again.
+//! The loop of an agent. A turn that fails after a tool has answered loses no result.
 //!
 //! `cargo run -p bg-agents --example host --features script`
 
-use std::error::Error;
-
 use bg_agents::sessions::{AgentSpec, Models, ScriptModel};
 use bg_agents::tools::{Claims, manifest};
-use bg_agents::{Background, Scope, ToolContext, format_outcome};
+use bg_agents::{Background, ToolContext, format_outcome};
 
 /// What the model calls in each turn, and whether the turn can be stored.
 const TURNS: &[(&[(&str, &str)], bool)] = &[
@@ -34,16 +31,19 @@ const TURNS: &[(&[(&str, &str)], bool)] = &[
 
 struct Host {
     background: Background,
-    root: Scope,
     /// One for the whole conversation: it remembers what the model has been told.
     cx: ToolContext,
 }
 
 impl Host {
     /// Plays a turn; on an error nothing that it has told counts as told.
-    async fn turn(&self, calls: &[(&str, &str)], is_stored: bool) -> Result<(), Box<dyn Error>> {
-        print!("{}", manifest(&self.root, self.background.budget()));
-        let arrived = self.root.inbox().take(16);
+    async fn turn(
+        &self,
+        calls: &[(&str, &str)],
+        is_stored: bool,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        print!("{}", manifest(self.cx.scope(), self.background.budget()));
+        let arrived = self.cx.scope().inbox().take(16);
         arrived.iter().for_each(|claim| print!("{}", format_outcome(claim)));
         let mut told: Vec<Claims> = Vec::new();
         for (tool, args) in calls {
@@ -60,18 +60,17 @@ impl Host {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     // First of all: what a killed host leaves behind is ended by its guard.
     bg_agents::process::guard_main();
     tokio::runtime::Runtime::new()?.block_on(run())
 }
 
-async fn run() -> Result<(), Box<dyn Error>> {
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let models = Models::new("script", ScriptModel::new("say 3 crates".parse()?));
     let agents = [AgentSpec::new("explore")];
     let background = Background::builder().folder(".").models(models).agents(agents).build()?;
-    let root = background.root_scope();
-    let host = Host { cx: background.context(&root), root, background };
+    let host = Host { cx: background.context(&background.root_scope()), background };
     for (calls, is_stored) in TURNS {
         let stored = host.turn(calls, *is_stored).await;
         println!("--- the turn is stored: {stored:?}");
