@@ -64,7 +64,7 @@ mod view;
 
 // The seam.
 pub use definition::{ToolDefinition, is_tool_name};
-pub use tool::{Tool, ToolContext, ToolOutput};
+pub use tool::{Tool, ToolContext, ToolOutput, ToolSource};
 // Calling tools.
 pub use budget::{Budget, estimate_tokens};
 pub use error::ToolError;

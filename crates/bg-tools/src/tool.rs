@@ -70,6 +70,17 @@ pub trait Tool: Send + Sync + 'static {
     }
 }
 
+/// Tools that come and go while a toolbox is in use.
+pub trait ToolSource: Send + Sync + 'static {
+    /// Returns the tools that there are now.
+    fn tools(&self) -> Vec<Arc<dyn Tool>>;
+
+    /// Returns the tool with this name. Whatever is cheaper than making all of them.
+    fn tool(&self, name: &str) -> Option<Arc<dyn Tool>> {
+        self.tools().into_iter().find(|tool| tool.definition().name == name)
+    }
+}
+
 /// What a tool call is given: the caller's scope, its view of tasks, its token, and how long and how
 /// large the answer may be.
 ///
@@ -137,6 +148,15 @@ impl ToolContext {
     pub fn patience(&self, wanted: Duration) -> Duration {
         let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
         left.map_or(wanted, |left| left.min(wanted))
+    }
+
+    /// Returns a context whose answers leave room for another text beside them. (A budget has a least
+    /// size; see [`Budget::MIN_TOKENS`].)
+    pub fn with_less_room(&self, text: &str) -> Self {
+        // A few for what joins the two.
+        let taken = self.budget.count(text) + 20;
+        let budget = self.budget.with_tokens(self.budget.tokens().saturating_sub(taken));
+        Self { budget, ..self.clone() }
     }
 
     pub(crate) fn told(&self) -> &Told {

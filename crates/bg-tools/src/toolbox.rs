@@ -15,7 +15,7 @@ use crate::budget::Budget;
 use crate::definition::{ToolDefinition, is_tool_name};
 use crate::error::ToolError;
 use crate::told::Claims;
-use crate::tool::{Tool, ToolContext, ToolOutput};
+use crate::tool::{Tool, ToolContext, ToolOutput, ToolSource};
 
 /// The tools that a caller may use.
 ///
@@ -42,6 +42,7 @@ use crate::tool::{Tool, ToolContext, ToolOutput};
 #[derive(Clone)]
 pub struct Toolbox {
     tools: BTreeMap<String, Arc<dyn Tool>>,
+    sources: Vec<Arc<dyn ToolSource>>,
     deadline: Duration,
     longest: Option<Duration>,
     budget: Budget,
@@ -73,7 +74,7 @@ impl Toolbox {
     /// Makes an empty toolbox.
     pub fn new() -> Self {
         let (deadline, budget) = (Self::DEFAULT_DEADLINE, Budget::default());
-        Self { tools: BTreeMap::new(), deadline, longest: None, budget }
+        Self { tools: BTreeMap::new(), sources: Vec::new(), deadline, longest: None, budget }
     }
 
     /// Adds a tool.
@@ -106,6 +107,12 @@ impl Toolbox {
         Ok(self)
     }
 
+    /// Adds tools that come and go. A tool that was added by itself hides one of the same name.
+    pub fn with_source(mut self, source: impl ToolSource) -> Self {
+        self.sources.push(Arc::new(source));
+        self
+    }
+
     /// Sets how long a call may take, if its tool does not say.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -130,7 +137,7 @@ impl Toolbox {
         &self.budget
     }
 
-    /// Returns a toolbox with these tools only.
+    /// Returns a toolbox with these tools only, and none that come and go.
     ///
     /// # Errors
     ///
@@ -144,22 +151,31 @@ impl Toolbox {
             Ok((name.to_owned(), self.tools.get(name).ok_or_else(unknown)?.clone()))
         };
         let tools = names.into_iter().map(pick).collect::<Result<_, ToolboxError>>()?;
-        Ok(Self { tools, ..self.clone() })
+        Ok(Self { tools, sources: Vec::new(), ..self.clone() })
     }
 
     /// Returns whether there is a tool with this name.
     pub fn contains(&self, name: &str) -> bool {
-        self.tools.contains_key(name)
+        self.find(name).is_some()
     }
 
-    /// Returns the names, sorted.
+    fn find(&self, name: &str) -> Option<Arc<dyn Tool>> {
+        let own = self.tools.get(name).cloned();
+        own.or_else(|| self.sources.iter().find_map(|source| source.tool(name)))
+    }
+
+    /// Returns the names, sorted, without those of tools that come and go.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tools.keys().map(String::as_str)
     }
 
-    /// Returns the definitions, sorted by name.
+    /// Returns the definitions of the tools that there are now, sorted by name.
     pub fn definitions(&self) -> Vec<ToolDefinition> {
-        self.tools.values().map(|tool| tool.definition()).collect()
+        let coming = self.sources.iter().flat_map(|source| source.tools());
+        let coming = coming.map(|tool| (tool.definition().name.clone(), tool));
+        let mut tools: BTreeMap<String, Arc<dyn Tool>> = coming.collect();
+        tools.extend(self.tools.iter().map(|(name, tool)| (name.clone(), tool.clone())));
+        tools.values().map(|tool| tool.definition()).collect()
     }
 
     /// Calls a tool with arguments as a model wrote them.
@@ -183,7 +199,7 @@ impl Toolbox {
         name: &str,
         args: &str,
     ) -> Result<ToolOutput, ToolError> {
-        let tool = self.tools.get(name).ok_or_else(|| self.unknown(name))?;
+        let tool = self.find(name).ok_or_else(|| self.unknown(name))?;
         let args = parse_json(name, args)?;
         // All that is the tool's own may panic: its deadline, its call before it gives a future,
         // its future, and that future's end.
@@ -200,7 +216,7 @@ impl Toolbox {
 
     fn budget_of(&self, name: &str) -> Budget {
         // What a host's own code says may panic too.
-        let own = || self.tools.get(name).and_then(|tool| tool.answer_tokens());
+        let own = || self.find(name).and_then(|tool| tool.answer_tokens());
         let own = std::panic::catch_unwind(AssertUnwindSafe(own)).ok().flatten();
         own.map_or_else(|| self.budget.clone(), |tokens| self.budget.with_tokens(tokens))
     }
