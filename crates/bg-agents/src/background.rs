@@ -6,7 +6,7 @@ use bg_core::{Limits, Registry, Scope};
 use bg_tools::{Budget, Tool, ToolContext, Toolbox, ToolboxError, task_tools};
 
 #[cfg(feature = "sessions")]
-use bg_sessions::{AgentSpec, Agents, AgentsError, InvokeAgent, Models};
+use bg_sessions::{AgentSpec, Agents, AgentsBuilder, AgentsError, InvokeAgent, Models};
 
 /// The background work of a host: a registry, the tools for it, and its agents.
 ///
@@ -86,6 +86,10 @@ pub struct BackgroundBuilder {
     agents: Vec<AgentSpec>,
     #[cfg(feature = "sessions")]
     models: Option<Models>,
+    #[cfg(feature = "sessions")]
+    folder_of_agents: Option<std::path::PathBuf>,
+    #[cfg(feature = "sessions")]
+    manages_agents: bool,
 }
 
 /// A [`Background`] could not be put together.
@@ -154,6 +158,22 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Adds the agents that are defined in a folder, and keeps there what a model wants to keep; see
+    /// [`AgentsBuilder::folder`](bg_sessions::AgentsBuilder::folder).
+    #[cfg(feature = "sessions")]
+    pub fn agents_in(mut self, folder: impl Into<std::path::PathBuf>) -> Self {
+        self.folder_of_agents = Some(folder.into());
+        self
+    }
+
+    /// Lets the host's model define agents, and call each as a tool of its own: adds
+    /// `subagents_manager` and `SA_<name>`.
+    #[cfg(feature = "sessions")]
+    pub fn manage_agents(mut self) -> Self {
+        self.manages_agents = true;
+        self
+    }
+
     /// Puts it together: the task tools, the tools that were added, and `InvokeAgent` if there are
     /// models for agents.
     ///
@@ -166,7 +186,15 @@ impl BackgroundBuilder {
         let toolbox =
             Toolbox::new().budget(self.budget).with_all(task_tools())?.with_all(self.tools)?;
         #[cfg(feature = "sessions")]
-        let (agents, toolbox) = with_agents(toolbox, self.agents, self.models)?;
+        let (agents, toolbox) = {
+            let builder =
+                self.models.map(|models| Agents::builder(models).agents(self.agents.clone()));
+            let builder = builder.map(|builder| match self.folder_of_agents {
+                Some(folder) => builder.folder(folder),
+                None => builder,
+            });
+            with_agents(toolbox, &self.agents, builder, self.manages_agents)?
+        };
         Ok(Background {
             registry: Registry::builder().limits(limits).build(),
             toolbox,
@@ -183,15 +211,17 @@ fn default_limits() -> Limits {
 #[cfg(feature = "sessions")]
 fn with_agents(
     toolbox: Toolbox,
-    specs: Vec<AgentSpec>,
-    models: Option<Models>,
+    specs: &[AgentSpec],
+    builder: Option<AgentsBuilder>,
+    manages: bool,
 ) -> Result<(Option<Agents>, Toolbox), BuildError> {
-    let Some(models) = models else {
+    let Some(builder) = builder else {
         return if specs.is_empty() { Ok((None, toolbox)) } else { Err(BuildError::NoModels) };
     };
-    let agents = Agents::builder(models).toolbox(toolbox.clone()).agents(specs).build()?;
-    let invoke = InvokeAgent::new(agents.clone());
-    Ok((Some(agents), toolbox.with(invoke)?))
+    let agents = builder.toolbox(toolbox.clone()).build()?;
+    let toolbox = toolbox.with(InvokeAgent::new(agents.clone()))?;
+    let toolbox = if manages { toolbox.with_source(agents.tools(true)) } else { toolbox };
+    Ok((Some(agents), toolbox))
 }
 
 impl std::fmt::Debug for BackgroundBuilder {

@@ -17,6 +17,10 @@ use tiktoken_rs::{CoreBPE, o200k_base_singleton};
 const THREE_TOOLS: usize = 450;
 const ALL_TOOLS: usize = 1800;
 
+/// Most tokens of the tool that manages agents, and of the tool for one agent.
+const MANAGER: usize = 700;
+const ONE_AGENT: usize = 150;
+
 /// The answers may have half the tokens of those of another system.
 const SHARE: (usize, usize) = (1, 2);
 
@@ -223,4 +227,31 @@ fn definitions_are_short() {
     assert_eq!(definitions.len(), 9);
     assert!(sums[0] <= THREE_TOOLS, "{} tokens", sums[0]);
     assert!(sums[1] <= ALL_TOOLS, "{} tokens", sums[1]);
+}
+
+#[test]
+fn definitions_of_agents_are_short() {
+    let model = || ScriptModel::new("say x".parse().unwrap());
+    let models = Models::new("primary", model()).with("quick", model()).unwrap();
+    let tools = ["Bash", "ListBackgroundTasks", "WaitTask", "ReadTaskOutput", "SendToTask"];
+    let spec = AgentSpec::new("test_writer")
+        .with_description("Writes tests for a function that it is given, runs them, and reports.")
+        .with_tools(tools)
+        .with_tags(["rust", "tests"])
+        .with_model("quick");
+    let builder = Background::builder().folder(".").models(models).agents([spec]);
+    let background = builder.manage_agents().build().unwrap();
+    let mut counted = 0;
+    for tool in background.toolbox().definitions() {
+        let most = match tool.name.as_str() {
+            "subagents_manager" => MANAGER,
+            name if name.starts_with("SA_") => ONE_AGENT,
+            _ => continue,
+        };
+        let count = tokens(&serde_json::to_string(&tool).unwrap());
+        println!("{:<24} {count:>6} (at most {most})", tool.name);
+        assert!(count <= most, "{}: {count} tokens", tool.name);
+        counted += 1;
+    }
+    assert_eq!(counted, 2);
 }

@@ -25,6 +25,9 @@ pub enum AgentsError {
         /// Which one it is.
         source: ToolboxError,
     },
+    /// The folder of definitions cannot be read.
+    #[error("the folder of agents cannot be read: {0}")]
+    Folder(std::io::ErrorKind),
     /// An agent names a model that the host does not have.
     #[error("agent \"{agent}\" names a model that is not there")]
     Model {
@@ -33,6 +36,24 @@ pub enum AgentsError {
         /// Which one it is.
         source: ModelsError,
     },
+}
+
+/// The agents of a host could not be changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// The definition does not fit the host.
+    #[error(transparent)]
+    Agent(#[from] AgentsError),
+    /// There are as many agents as there may be.
+    #[error("there are {0} agents, which is as many as there may be")]
+    TooMany(usize),
+    /// The host has no folder for definitions.
+    #[error("the host keeps no definitions: nothing can be persisted")]
+    NoFolder,
+    /// The definition could not be stored, or what was stored not removed.
+    #[error("the definition could not be stored")]
+    Store(#[source] std::io::Error),
 }
 
 /// An agent could not be run.
@@ -50,6 +71,9 @@ pub enum InvokeError {
     /// The prompt is blank, which no provider takes.
     #[error("the prompt is empty")]
     EmptyPrompt,
+    /// No model has the label that was asked for.
+    #[error(transparent)]
+    Model(#[from] ModelsError),
     /// The task could not be started.
     #[error("the agent could not start")]
     Spawn(#[from] SpawnError),
@@ -57,6 +81,16 @@ pub enum InvokeError {
     /// claimed it first. In the latter case the error carries it for reading.
     #[error("the outcome cannot be had")]
     Outcome(#[from] ToolError),
+}
+
+impl From<InvokeError> for ToolError {
+    fn from(error: InvokeError) -> Self {
+        match error {
+            InvokeError::Spawn(error) => error.into(),
+            InvokeError::Outcome(error) => error,
+            other => Self::failed(other),
+        }
+    }
 }
 
 /// Why a run ends without an answer. It becomes the failure of the task, its chain of causes kept.

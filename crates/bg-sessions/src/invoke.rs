@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bg_core::{Scope, TaskId, text};
+use bg_core::text;
 use bg_tools::{BoolArg, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, parse_args};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::agents::{Agents, RunOptions};
-use crate::error::InvokeError;
+use crate::agent_tool::{CallArgs, EffortArg};
+use crate::agents::Agents;
+
+/// How much longer than the patience a call may take.
+const MARGIN: Duration = Duration::from_secs(30);
 
 /// Most agents that the description names.
 const MAX_NAMED: usize = 8;
@@ -66,6 +69,11 @@ struct Args {
     prompt: String,
     #[serde(default)]
     background: Option<BoolArg>,
+    /// A label, in place of its own.
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    effort: Option<EffortArg>,
 }
 
 impl InvokeAgent {
@@ -74,6 +82,9 @@ impl InvokeAgent {
 
     /// How long a call waits, unless the host says otherwise.
     pub const DEFAULT_PATIENCE: Duration = Duration::from_secs(100);
+
+    /// How long a call may take with that patience.
+    pub(crate) const DEADLINE: Duration = Duration::from_secs(130);
 
     /// Makes the tool for a host's own toolbox.
     pub fn new(agents: Agents) -> Self {
@@ -86,30 +97,14 @@ impl InvokeAgent {
         self
     }
 
-    fn spawn(&self, scope: &Scope, args: Args, background: bool) -> Result<TaskId, ToolError> {
-        let options = RunOptions::default();
-        let options = if background { options } else { options.foreground() };
-        let spawned = self.agents.spawn(scope, &args.agent_name, args.prompt, options);
-        spawned.map_err(|error| match error {
-            InvokeError::UnknownAgent { .. } => {
-                ToolError::argument(Self::NAME, format!("`agent_name`: {error}"))
-            }
-            InvokeError::EmptyPrompt => {
-                ToolError::argument(Self::NAME, format!("`prompt`: {error}"))
-            }
-            InvokeError::Spawn(error) => error.into(),
-            InvokeError::Outcome(error) => error,
-        })
-    }
-
     /// Names the agents, with a word about each.
     fn roster(&self) -> String {
+        let specs = self.agents.specs();
         let entry = |spec: &crate::AgentSpec| {
-            let summary = text::cut(spec.summary().to_owned(), MAX_SUMMARY_BYTES);
-            format!("{}: {summary}", spec.name)
+            format!("{}: {}", spec.name, text::excerpt(spec.summary(), MAX_SUMMARY_BYTES))
         };
-        let mut entries: Vec<String> = self.agents.specs().take(MAX_NAMED).map(entry).collect();
-        let more = self.agents.specs().count() - entries.len();
+        let mut entries: Vec<String> = specs.iter().take(MAX_NAMED).map(entry).collect();
+        let more = specs.len() - entries.len();
         if more > 0 {
             entries.push(format!("and {more} more"));
         }
@@ -130,14 +125,13 @@ impl Tool for InvokeAgent {
     }
 
     async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {
-        let args: Args = parse_args(Self::NAME, args)?;
-        let background = args.background == Some(BoolArg(true));
-        let id = self.spawn(cx.scope(), args, background)?;
-        if background { cx.background(id) } else { cx.foreground(id, self.patience).await }
+        let Args { agent_name, prompt, background, model, effort } = parse_args(Self::NAME, args)?;
+        let call = CallArgs { prompt, background, model, effort };
+        call.call(Self::NAME, &self.agents, &agent_name, cx, self.patience).await
     }
 
     /// Longer than the patience, which is the bound that answers.
     fn deadline(&self) -> Option<Duration> {
-        Some(self.patience.saturating_add(Duration::from_secs(30)))
+        Some(self.patience.saturating_add(MARGIN))
     }
 }

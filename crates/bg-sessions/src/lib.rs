@@ -57,11 +57,15 @@
 //! - `script`: a model that follows a script, for hosts without a provider.
 //! - `test-util`: models for tests, which includes `script`.
 
+mod agent_tool;
 mod agents;
 mod background;
+mod effort;
 mod error;
+mod folder;
 mod history;
 mod invoke;
+mod manager;
 mod message;
 mod model;
 mod models;
@@ -75,11 +79,14 @@ mod testing;
 mod tool_calls;
 
 // Definitions.
+pub use effort::{Effort, EffortError};
+pub use folder::SkippedFile;
 pub use spec::{AgentSpec, SpecError, is_agent_name};
 // Running them.
-pub use agents::{Agents, AgentsBuilder, RunOptions};
-pub use error::{AgentsError, InvokeError};
+pub use agents::{Agents, AgentsBuilder, RunOptions, Upserted};
+pub use error::{AgentsError, ChangeError, InvokeError};
 pub use invoke::InvokeAgent;
+pub use manager::ManageAgents;
 // The seam to models.
 pub use model::{BoxError, Model, ModelError, ModelInfo, ModelReply, ModelRequest};
 pub use models::{Models, ModelsError};

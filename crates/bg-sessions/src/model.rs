@@ -7,8 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bg_core::Usage;
 use bg_tools::ToolDefinition;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::effort::Effort;
 use crate::message::{Message, Part, ToolCall};
 
 /// A language model, or what stands in for one.
@@ -107,17 +109,39 @@ pub struct ModelRequest {
     pub messages: Arc<Vec<Message>>,
     /// The tools that it may call; none when it has to answer now.
     pub tools: Arc<[ToolDefinition]>,
+    /// How hard it is to think; `None` for its own default.
+    pub effort: Option<Effort>,
+    /// JSON Schema of the answer, if that is to be JSON.
+    pub output_schema: Option<Arc<Value>>,
 }
 
 impl ModelRequest {
     /// Makes a request without instructions or tools.
     pub fn new(messages: impl Into<Arc<Vec<Message>>>) -> Self {
-        Self { instructions: "".into(), messages: messages.into(), tools: Arc::default() }
+        Self {
+            instructions: "".into(),
+            messages: messages.into(),
+            tools: Arc::default(),
+            effort: None,
+            output_schema: None,
+        }
     }
 
     /// Sets what the model is told before the conversation.
     pub fn with_instructions(mut self, instructions: impl Into<Arc<str>>) -> Self {
         self.instructions = instructions.into();
+        self
+    }
+
+    /// Sets how hard it is to think.
+    pub fn with_effort(mut self, effort: Option<Effort>) -> Self {
+        self.effort = effort;
+        self
+    }
+
+    /// Asks for an answer in JSON.
+    pub fn with_output_schema(mut self, schema: Option<Arc<Value>>) -> Self {
+        self.output_schema = schema;
         self
     }
 

@@ -16,11 +16,13 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bg_core::{Claim, Failure, Finished, Output, TaskContext, TaskResult};
-use bg_tools::{ToolContext, ToolDefinition, Toolbox};
+use bg_tools::{ToolContext, Toolbox};
 use futures_util::future::{Either, select};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::background::next_burst;
+use crate::effort::Effort;
 use crate::error::RunError;
 use crate::history::History;
 use crate::message::{Part, ToolCall};
@@ -35,6 +37,8 @@ pub(crate) struct RunSpec {
     pub(crate) tools: Toolbox,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) step_cap: NonZeroU32,
+    pub(crate) effort: Option<Effort>,
+    pub(crate) output_schema: Option<Arc<Value>>,
 }
 
 /// The state of one run.
@@ -43,10 +47,11 @@ pub(crate) struct Run {
     token: CancellationToken,
     model: Arc<dyn Model>,
     instructions: Arc<str>,
+    effort: Option<Effort>,
+    output_schema: Option<Arc<Value>>,
     tools: Toolbox,
     /// One for the whole run: it remembers what the model has been told.
     tool_cx: ToolContext,
-    definitions: Arc<[ToolDefinition]>,
     step_cap: u32,
     steps: u32,
     history: History,
@@ -70,7 +75,8 @@ impl Run {
             output: Output::default().with_model(spec.model.info().name),
             model: spec.model,
             instructions: spec.instructions,
-            definitions: spec.tools.definitions().into(),
+            effort: spec.effort,
+            output_schema: spec.output_schema,
             tools: spec.tools,
             step_cap: spec.step_cap.get(),
             steps: 0,
@@ -84,9 +90,18 @@ impl Run {
         loop {
             match self.step().await {
                 Ok(Progress::Again) => {}
-                Ok(Progress::Done) => return Ok(self.output),
+                Ok(Progress::Done) => return Ok(self.answered()),
                 Err(error) => return Err(Failure::from(error).with_partial(self.output)),
             }
+        }
+    }
+
+    /// The output of a run that has ended well; of one that was asked for JSON with what that says.
+    fn answered(self) -> Output {
+        let data = self.output_schema.and_then(|_| serde_json::from_str(&self.output.text).ok());
+        match data {
+            Some(data) => self.output.with_data(data),
+            None => self.output,
         }
     }
 
@@ -114,12 +129,15 @@ impl Run {
 
     /// The request of this step. Past the cap it has no tools: the model has to answer.
     fn request(&self) -> ModelRequest {
-        let request =
-            ModelRequest::new(self.history.messages()).with_instructions(self.instructions.clone());
+        let request = ModelRequest::new(self.history.messages())
+            .with_instructions(self.instructions.clone())
+            .with_effort(self.effort)
+            .with_output_schema(self.output_schema.clone());
         if self.is_past_cap() {
             return request;
         }
-        request.with_tools(self.definitions.clone())
+        // Anew each time: agents come and go, and some tools are described by them.
+        request.with_tools(self.tools.definitions())
     }
 
     fn is_past_cap(&self) -> bool {

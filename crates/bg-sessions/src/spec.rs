@@ -2,7 +2,11 @@
 
 use std::num::NonZeroU32;
 
+use bg_core::text;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::effort::Effort;
 
 /// What an agent is: its name, what it is told, and what it may use.
 ///
@@ -42,6 +46,12 @@ pub struct AgentSpec {
     /// The label of its model; `None` for the host's default model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// How hard its model thinks; `None` for the model's own default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
+    /// JSON Schema of its answer, if that is to be JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
     /// Most model turns with tools in one run; `None` for [`AgentSpec::DEFAULT_STEP_CAP`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_cap: Option<NonZeroU32>,
@@ -58,6 +68,26 @@ pub enum SpecError {
         .0.escape_debug()
     )]
     Name(String),
+}
+
+/// Most names of a list that a description shows.
+const MAX_NAMES: usize = 8;
+
+/// Longest description that is shown to those who choose among agents, in bytes.
+const MAX_SUMMARY_BYTES: usize = 400;
+
+/// A list of names as a fact; `None` if it is empty.
+fn fact(what: &str, names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| format!("{what}: {}", listed(names)))
+}
+
+/// The first names of a list, and how many more there are.
+pub(crate) fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(MAX_NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MAX_NAMES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// Longest name of an agent, in bytes: `SA_<name>` has to fit in the name of a tool.
@@ -96,6 +126,8 @@ impl AgentSpec {
             tools: Vec::new(),
             tags: Vec::new(),
             model: None,
+            effort: None,
+            output_schema: None,
             step_cap: None,
         }
     }
@@ -130,6 +162,18 @@ impl AgentSpec {
         self
     }
 
+    /// Says how hard its model thinks.
+    pub fn with_effort(mut self, effort: Effort) -> Self {
+        self.effort = Some(effort);
+        self
+    }
+
+    /// Asks for an answer in JSON, of this schema.
+    pub fn with_output_schema(mut self, schema: Value) -> Self {
+        self.output_schema = Some(schema);
+        self
+    }
+
     /// Bounds the model turns with tools of one run.
     pub fn with_step_cap(mut self, cap: NonZeroU32) -> Self {
         self.step_cap = Some(cap);
@@ -143,6 +187,32 @@ impl AgentSpec {
             "" => Self::DEFAULT_DESCRIPTION,
             description => description,
         }
+    }
+
+    /// Returns what somebody has to know who chooses among agents: what it is good for, its tags and
+    /// tools, whether it answers in JSON, its model and effort. Of each list 8 names are shown, and
+    /// the others are counted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_sessions::{AgentSpec, Effort};
+    ///
+    /// let spec = AgentSpec::new("explore").with_tools(["Read", "Grep"]).with_effort(Effort::Low);
+    /// assert_eq!(spec.routing(), "Delegated subagent worker. Tools: Read, Grep. Effort: low.");
+    /// ```
+    pub fn routing(&self) -> String {
+        let summary = text::excerpt(self.summary(), MAX_SUMMARY_BYTES);
+        let summary = summary.trim_end_matches('.');
+        let facts = [
+            Some(summary.to_owned()),
+            fact("Tags", &self.tags),
+            fact("Tools", &self.tools),
+            self.output_schema.as_ref().map(|_| "Returns structured output".to_owned()),
+            self.model.as_ref().map(|model| format!("Model: {model}")),
+            self.effort.map(|effort| format!("Effort: {effort}")),
+        ];
+        facts.into_iter().flatten().map(|fact| fact + ".").collect::<Vec<_>>().join(" ")
     }
 
     /// Checks what can be checked without a host.
