@@ -123,8 +123,8 @@ async fn an_interrupted_wait_delivers_what_has_ended_and_leaves_the_others_alone
     let cx = caller.cx.clone().with_token(token.clone());
     let interrupt = async { token.cancel() };
     let args = r#"{"task_ids":[1,2]}"#;
-    let (called, ()) = tokio::join!(biased; caller.tools.call(&cx, WAIT, args), interrupt);
-    let answer: Value = serde_json::from_str(&called.into_wire().output).unwrap();
+    let (reply, ()) = tokio::join!(biased; caller.tools.call(&cx, WAIT, args), interrupt);
+    let answer: Value = serde_json::from_str(&reply.into_wire().output).unwrap();
     assert_eq!(statuses(&answer), [("agent:1", "interrupted"), ("agent:2", "completed")]);
     assert!(!late.context().token().is_cancelled());
 }
@@ -132,17 +132,21 @@ async fn an_interrupted_wait_delivers_what_has_ended_and_leaves_the_others_alone
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_fails_gets_all_of_them_back() {
     let caller = caller();
-    (0..3).for_each(|_| drop(caller.completed("x")));
-    let called = caller.tools.call(&caller.cx, WAIT, r#"{"task_ids":[1,2,3]}"#).await;
-    assert_eq!(called.claims.outcomes().len(), 3);
-    drop(called);
+    for _ in 0..3 {
+        caller.completed("x");
+    }
+    let reply = caller.tools.call(&caller.cx, WAIT, r#"{"task_ids":[1,2,3]}"#).await;
+    assert_eq!(reply.claims.outcomes().len(), 3);
+    drop(reply);
     assert_eq!(caller.drained(), [1, 2, 3]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_budget_is_shared() {
     let caller = caller();
-    (0..20).for_each(|_| drop(caller.completed(&"many words ".repeat(2000))));
+    for _ in 0..20 {
+        caller.completed(&"many words ".repeat(2000));
+    }
     let ids: Vec<u64> = (1..=20).collect();
     let answer = caller.answer(WAIT, &json!({"task_ids": ids}).to_string()).await;
     assert!(Budget::default().fits(&answer));
