@@ -25,7 +25,11 @@ pub trait TaskBoard: Send + Sync {
 
     /// Lists a page of the live and undelivered tasks, by number: at most `max` with a number above
     /// `after`.
-    async fn list(&self, after: u64, max: usize) -> Vec<Snapshot>;
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError::Closed`] if the tasks are out of reach: that is not the same as none.
+    async fn list(&self, after: u64, max: usize) -> Result<Vec<Snapshot>, TaskError>;
 
     /// Shows one task.
     ///
@@ -110,8 +114,8 @@ impl TaskBoard for Scope {
         Self::resolve(self, written)
     }
 
-    async fn list(&self, after: u64, max: usize) -> Vec<Snapshot> {
-        self.page(after, max)
+    async fn list(&self, after: u64, max: usize) -> Result<Vec<Snapshot>, TaskError> {
+        Ok(self.page(after, max))
     }
 
     async fn inspect(&self, id: TaskId) -> Result<Snapshot, TaskError> {

@@ -69,7 +69,7 @@ impl Tool for ListBackgroundTasks {
     async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {
         let args: Args = parse_args(NAME, args)?;
         let after = args.after.map(CountArg::get);
-        let mut tasks = cx.board().list(after.unwrap_or(0), MAX_TASKS + 1).await;
+        let mut tasks = cx.board().list(after.unwrap_or(0), MAX_TASKS + 1).await?;
         let and_more = tasks.len() > MAX_TASKS;
         tasks.truncate(MAX_TASKS);
         let (total, looked_to) = (tasks.len(), tasks.last().map(|task| task.id.number()));

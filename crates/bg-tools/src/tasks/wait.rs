@@ -56,12 +56,9 @@ impl Tool for WaitTask {
         let args: Args = parse_args(NAME, args)?;
         let task = cx.board().resolve(&args.task_id.0).await?;
         let timeout = args.timeout_secs.map_or(DEFAULT_TIMEOUT, SecsArg::duration);
-        let status = match wait(cx, &[task], WaitFor::All, timeout).await? {
-            Some(seen) if !seen.ended.is_empty() => {
-                return deliver(cx, cx.board().claim(task).await, false);
-            }
-            Some(_) => "timed_out",
-            None => "interrupted",
+        let (_, not_ended) = wait(cx, &[task], WaitFor::All, timeout).await?;
+        let Some(status) = not_ended else {
+            return deliver(cx, cx.board().claim(task).await, false);
         };
         let clamped = args.timeout_secs.filter(|timeout| timeout.was_clamped());
         still_running(cx, task, status, clamped.map(|_| timeout.as_secs())).await
@@ -72,23 +69,28 @@ impl Tool for WaitTask {
     }
 }
 
-/// Waits no longer than the call may take; `None` when the caller's token has fired meanwhile.
-/// Nothing is waited for in vain: without tasks it is over at once.
+/// Waits no longer than the call may take, and says in a word what has come before the end: the end
+/// of that time, or the caller's token. Nothing is waited for in vain: without tasks it is over at
+/// once.
 pub(super) async fn wait(
     cx: &ToolContext,
     tasks: &[TaskId],
     until: WaitFor,
     timeout: Duration,
-) -> Result<Option<Seen>, ToolError> {
+) -> Result<(Seen, Option<&'static str>), ToolError> {
     if tasks.is_empty() {
-        return Ok(Some(Seen::default()));
+        return Ok((Seen::default(), None));
     }
     let seen = pin!(cx.board().wait(tasks, until, cx.patience(timeout)));
-    // What has ended by now is told, even to a caller that is being stopped.
-    match select(seen, pin!(cx.token().cancelled())).await {
-        Either::Left((seen, _)) => Ok(Some(seen?)),
-        Either::Right(((), _)) => Ok(None),
-    }
+    let (seen, word) = match select(seen, pin!(cx.token().cancelled())).await {
+        Either::Left((seen, _)) => (seen?, "timed_out"),
+        // What has ended by now is told, even to a caller that is being stopped.
+        Either::Right(((), _)) => {
+            (cx.board().wait(tasks, until, Duration::ZERO).await?, "interrupted")
+        }
+    };
+    let not_ended = seen.timed_out.then_some(word);
+    Ok((seen, not_ended))
 }
 
 async fn still_running(

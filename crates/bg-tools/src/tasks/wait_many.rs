@@ -84,12 +84,8 @@ impl Tool for WaitTasks {
         let asked = resolve(cx, args.task_ids).await?;
         let tasks: Vec<TaskId> =
             asked.iter().filter_map(|asked| asked.as_ref().ok().copied()).collect();
-        let (pending, not_ended) = match wait(cx, &tasks, until, timeout).await? {
-            Some(seen) if seen.timed_out => (seen.pending, Some("timed_out")),
-            Some(seen) => (seen.pending, None),
-            None => (still_pending(cx, &tasks).await?, Some("interrupted")),
-        };
-        answer(cx, asked, pending, not_ended).await
+        let (seen, not_ended) = wait(cx, &tasks, until, timeout).await?;
+        answer(cx, asked, seen.pending, not_ended).await
     }
 
     fn deadline(&self) -> Option<Duration> {
@@ -136,17 +132,6 @@ async fn resolve(
         asked.push(Err(Refused { task_id, status }));
     }
     Ok(asked)
-}
-
-async fn still_pending(cx: &ToolContext, tasks: &[TaskId]) -> Result<Vec<Snapshot>, ToolError> {
-    let mut pending = Vec::new();
-    for &task in tasks {
-        let snapshot = cx.board().inspect(task).await?;
-        if !snapshot.status.is_terminal() {
-            pending.push(snapshot);
-        }
-    }
-    Ok(pending)
 }
 
 /// One of the tasks that were asked for.

@@ -6,7 +6,9 @@ pub(crate) mod attacks;
 pub(crate) mod rng;
 pub(crate) mod schema_gen;
 pub(crate) mod some_schema;
+pub(crate) mod text;
 pub(crate) mod validator;
+pub(crate) mod world;
 
 use std::sync::Arc;
 

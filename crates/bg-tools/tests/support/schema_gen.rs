@@ -20,22 +20,42 @@ pub(crate) struct Volume {
 impl Volume {
     /// Reads `BG_SEED` and `BG_COUNT`.
     pub(crate) fn from_env() -> Self {
+        Self::from_env_or(20_000)
+    }
+
+    /// The same with another count, if none is set.
+    pub(crate) fn from_env_or(count: u64) -> Self {
         let read = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
-        Self { seed: read("BG_SEED").unwrap_or(1), count: read("BG_COUNT").unwrap_or(20_000) }
+        Self { seed: read("BG_SEED").unwrap_or(1), count: read("BG_COUNT").unwrap_or(count) }
     }
 
     /// Runs the cases; each says what is wrong, if anything is.
     #[track_caller]
     pub(crate) fn run(self, mut case: impl FnMut(Rng) -> Result<(), String>) {
-        for seed in (0..self.count).map(|at| self.seed.wrapping_add(at)) {
-            if let Err(problem) = case(Rng(seed)) {
-                let test = env!("CARGO_CRATE_NAME");
-                panic!(
-                    "{problem}\nto repeat it: \
-                     BG_SEED={seed} BG_COUNT=1 cargo test -p bg-tools --test {test}"
-                );
+        self.run_up_to(|rng| case(rng).map(|()| 1));
+    }
+
+    /// Runs cases until there have been as many as the count; each says how many it was, or what is
+    /// wrong. Returns how many there were.
+    #[track_caller]
+    pub(crate) fn run_up_to(self, mut case: impl FnMut(Rng) -> Result<u64, String>) -> u64 {
+        let mut done = 0;
+        for seed in (0..).map(|at| self.seed.wrapping_add(at)) {
+            if done >= self.count {
+                break;
+            }
+            match case(Rng(seed)) {
+                Ok(more) => done += more,
+                Err(problem) => {
+                    let test = env!("CARGO_CRATE_NAME");
+                    panic!(
+                        "{problem}\nto repeat it: \
+                         BG_SEED={seed} BG_COUNT=1 cargo test -p bg-tools --test {test}"
+                    );
+                }
             }
         }
+        done
     }
 }
 
