@@ -130,6 +130,20 @@ async fn an_interrupted_wait_delivers_what_has_ended_and_leaves_the_others_alone
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_time_out_says_what_each_of_them_did_last() {
+    let caller = caller();
+    let work = ["read a.rs", "wrote b.rs"].map(|event| {
+        let (_, completer) = caller.agent("a", "p");
+        completer.context().trace(event);
+        (event, completer)
+    });
+    let answer = caller.json(WAIT, r#"{"task_ids":[1,2],"timeout_secs":1}"#).await;
+    for (at, (event, _)) in work.iter().enumerate() {
+        assert_eq!(answer["tasks"][at]["current"]["last_event"], *event);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_turn_that_fails_gets_all_of_them_back() {
     let caller = caller();
     for _ in 0..3 {

@@ -11,8 +11,9 @@ use serde_json::Value;
 use crate::args::{TaskIdArg, parse_args};
 use crate::definition::ToolDefinition;
 use crate::error::ToolError;
+use crate::hidden::to_json;
 use crate::tool::{Tool, ToolContext, ToolOutput};
-use crate::view::{receipt, status_word};
+use crate::view::{bytes, receipt, status_word, within};
 
 const NAME: &str = "CancelTask";
 
@@ -53,11 +54,15 @@ impl Tool for CancelTask {
         let outcome = board.cancel(task_id, "stopped by CancelTask").await?;
         let seen = board.wait(&[task_id], WaitFor::All, cx.patience(SETTLE)).await?;
         let (status, receipt) = match seen.ended.first() {
-            Some(finished) => (finished.status(), receipt(finished).cloned()),
+            Some(finished) => (finished.status(), receipt(finished)),
             None => (board.inspect(task_id).await?.status, None),
         };
         let by_itself = matches!(outcome, CancelOutcome::AlreadyEnded(s) if s != Status::Cancelled);
         let status = status_word(task_id.kind(), status);
-        ToolOutput::json(&Answer { task_id, cancelled: !by_itself, status, receipt })
+        let (text, ()) = cx.budget().fit(receipt.map_or(0, bytes), |room| {
+            let receipt = receipt.map(|receipt| within(receipt, room));
+            Ok((to_json(&Answer { task_id, cancelled: !by_itself, status, receipt })?, ()))
+        })?;
+        Ok(ToolOutput::text(text))
     }
 }

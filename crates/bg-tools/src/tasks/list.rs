@@ -104,7 +104,7 @@ impl List {
         let mut rows = Vec::new();
         for task in tasks {
             let is_known = cx.told().of(task.id).listed.is_some();
-            let row = to_json(&Entry::of(task, is_known))?;
+            let row = to_json(&Entry::of(task, is_known, usize::MAX))?;
             // The end of one and the begin of the next may be one token or two.
             let Some(less) = left.checked_sub(cx.budget().count(&row) + 1) else { break };
             left = less;

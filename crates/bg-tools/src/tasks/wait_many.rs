@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bg_core::{Claim, ClaimError, Finished, ResolveError, Snapshot, TaskError, TaskId, WaitFor};
+use bg_core::{
+    Claim, ClaimError, Finished, ResolveError, Snapshot, TaskError, TaskId, WaitFor, text,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,8 +27,9 @@ const NAME: &str = "WaitTasks";
 /// Tokens that each task may need whatever is left out: a call takes as many ids as fit.
 const TOKENS_PER_TASK: usize = 100;
 
-/// Longest id that is repeated when it is none, in bytes.
+/// Longest id that is repeated when it is none, and longest text of a task that goes on, in bytes.
 const MAX_ID_BYTES: usize = 64;
+const MAX_PENDING_BYTES: usize = 200;
 
 /// Waits for several of the caller's tasks, of whatever kinds, and delivers the outcomes of all that
 /// have ended by then.
@@ -102,7 +105,7 @@ fn check_count(cx: &ToolContext, count: usize) -> Result<(), ToolError> {
 }
 
 /// An id that is none of the caller's tasks.
-#[derive(Clone, Serialize)]
+#[derive(Serialize)]
 struct Refused {
     task_id: String,
     status: &'static str,
@@ -128,8 +131,7 @@ async fn resolve(
             Err(ResolveError::Task(error)) => return Err(error.into()),
             Err(_) => "parse_error",
         };
-        let task_id = bg_core::text::excerpt(&written, MAX_ID_BYTES);
-        asked.push(Err(Refused { task_id, status }));
+        asked.push(Err(Refused { task_id: written, status }));
     }
     Ok(asked)
 }
@@ -144,15 +146,15 @@ enum Found {
 /// The same as it is shown.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Shown<'a> {
+enum Shown {
     Ended(Ended),
     Pending { task_id: TaskId, status: &'static str, current: Entry },
-    Refused(&'a Refused),
+    Refused(Refused),
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
-    tasks: Vec<Shown<'a>>,
+struct Answer {
+    tasks: Vec<Shown>,
     summary: BTreeMap<&'static str, usize>,
 }
 
@@ -219,7 +221,8 @@ impl Found {
     fn most_bytes(&self) -> usize {
         match self {
             Self::Ended { finished, claim } => Ending::of(finished, claim.is_some()).most_bytes(),
-            Self::Pending(_) | Self::Refused(_) => 0,
+            Self::Pending(_) => MAX_PENDING_BYTES,
+            Self::Refused(_) => MAX_ID_BYTES,
         }
     }
 
@@ -229,7 +232,7 @@ impl Found {
         cx: &ToolContext,
         room: usize,
         not_ended: Option<&'static str>,
-    ) -> (Shown<'_>, Vec<(TaskId, Mark)>) {
+    ) -> (Shown, Vec<(TaskId, Mark)>) {
         match self {
             Self::Ended { finished, claim } => {
                 let note = known(cx, finished.id, claim.is_some());
@@ -240,19 +243,23 @@ impl Found {
             }
             Self::Pending(snapshot) => {
                 let known = cx.told().of(snapshot.id);
-                let current = Entry::of(snapshot, known.listed.is_some() || known.seen.is_some());
+                let current =
+                    Entry::of(snapshot, known.listed.is_some() || known.seen.is_some(), room);
                 let current = current.with_news(snapshot, room);
                 let (task_id, status) =
                     (snapshot.id, not_ended.unwrap_or(snapshot.status.as_str()));
                 let marks = vec![(task_id, Mark::Seen(seen(snapshot)))];
                 (Shown::Pending { task_id, status, current }, marks)
             }
-            Self::Refused(refused) => (Shown::Refused(refused), Vec::new()),
+            Self::Refused(Refused { task_id, status }) => {
+                let task_id = text::excerpt(task_id, MAX_ID_BYTES.min(room));
+                (Shown::Refused(Refused { task_id, status }), Vec::new())
+            }
         }
     }
 }
 
-impl Shown<'_> {
+impl Shown {
     fn status(&self) -> &'static str {
         match self {
             Self::Ended(ended) => ended.status(),

@@ -4,9 +4,8 @@ use bg_core::{Finished, Kind, Output, Status, TaskId, text};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{
-    ExitView, LogView, abridged, line, output_incomplete, receipt, status_word, text_start,
-};
+use super::data::{bytes, output_incomplete, receipt, within};
+use super::{ExitView, LogView, abridged, line, status_word, text_start};
 use crate::told::{Mark, Note};
 
 /// Longest prompt, in bytes, that an answer repeats; and of a task that the caller has seen.
@@ -60,7 +59,9 @@ impl<'a> Ending<'a> {
     pub(crate) fn most_bytes(self) -> usize {
         let log =
             self.finished.log().map_or(0, |log| usize::try_from(log.total()).unwrap_or(usize::MAX));
-        log.max(self.text().len()).saturating_add(EVENT_BYTES)
+        let data = [receipt(self.finished), output_incomplete(self.finished)];
+        let data: usize = data.into_iter().flatten().map(bytes).sum();
+        log.max(self.text().len()).max(data).saturating_add(EVENT_BYTES)
     }
 
     /// Shows it with so many bytes of free text, and says which piece of the output that is.
@@ -124,9 +125,9 @@ impl EndedProcess {
             task_id: finished.id,
             status: ending.status(),
             exit: ExitView::of(finished.outcome.output().and_then(Output::exit)),
-            receipt: receipt(finished).filter(|_| room > 0).cloned(),
+            receipt: receipt(finished).map(|receipt| within(receipt, room)),
             output: log.map(|log| LogView::new(log, room, ending.note)).unwrap_or_default(),
-            output_incomplete: output_incomplete(finished).cloned(),
+            output_incomplete: output_incomplete(finished).map(|holders| within(holders, room)),
             reason: ending.reason(room),
             already_delivered: ending.already_delivered(),
         }

@@ -34,10 +34,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Shows a task to a caller that has seen it in a list before, or has not.
-    pub(crate) fn of(snapshot: &Snapshot, known: bool) -> Self {
+    /// Shows a task to a caller that has seen it in a list before, or has not, with at most so many
+    /// bytes of foreign text.
+    pub(crate) fn of(snapshot: &Snapshot, known: bool, room: usize) -> Self {
         let kept = if known { KNOWN_DESCRIPTION_BYTES } else { NEW_DESCRIPTION_BYTES };
-        Self::described(snapshot, kept)
+        Self::described(snapshot, kept.min(room))
     }
 
     /// Shows a task with at most so many bytes of its description.

@@ -2,14 +2,15 @@
 //!
 //! Field names, their order and the words for statuses are a contract with those who parse answers.
 
+mod data;
 mod ended;
 mod entry;
 mod log;
 
 use bg_core::{Exit, Finished, Kind, OutputLog, Status, text};
 use serde::Serialize;
-use serde_json::Value;
 
+pub(crate) use data::{bytes, receipt, within};
 pub(crate) use ended::{Ended, Ending};
 pub(crate) use entry::{Entry, listed, seen};
 pub use log::LogView;
@@ -36,16 +37,6 @@ pub fn status_word(kind: Kind, status: Status) -> &'static str {
         (_, Status::Failed | Status::Panicked | Status::Lost) => "errored",
         (_, status) => status.as_str(),
     }
-}
-
-/// Returns what a stop did to a process, if it was stopped.
-pub(crate) fn receipt(finished: &Finished) -> Option<&Value> {
-    finished.outcome.output()?.data()?.get("receipt")
-}
-
-/// Returns who held the output of a process open when its time was over, if anybody did.
-pub(crate) fn output_incomplete(finished: &Finished) -> Option<&Value> {
-    finished.outcome.output()?.data()?.get("output_incomplete")
 }
 
 /// Returns where the text of an outcome begins in what [`ReadTaskOutput`](crate::ReadTaskOutput)
