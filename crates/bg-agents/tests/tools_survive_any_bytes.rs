@@ -50,7 +50,7 @@ fn corpus() -> Vec<Vec<u8>> {
     files.iter().map(|file| fs::read(file).unwrap()).collect()
 }
 
-/// SplitMix64, see <https://prng.di.unimi.it/splitmix64.c>.
+/// `splitmix64`, see <https://prng.di.unimi.it/splitmix64.c>.
 struct Random(u64);
 
 impl Random {

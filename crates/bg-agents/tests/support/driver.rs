@@ -93,7 +93,7 @@ impl World {
         let root = registries[0].root_scope();
         let closed = registries[1].root_scope();
         closed.close(Duration::ZERO).await;
-        let budget = Budget::new(if choice % 2 == 0 { 300 } else { 2000 });
+        let budget = Budget::new(if choice.is_multiple_of(2) { 300 } else { 2000 });
         Self {
             tools: tools().clone().budget(budget.clone()),
             budget,
