@@ -42,6 +42,7 @@ pub struct WaitTasks;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
+    #[schemars(length(min = 1))]
     task_ids: Vec<TaskIdArg>,
     /// Default all.
     #[serde(default)]

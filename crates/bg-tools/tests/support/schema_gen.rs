@@ -7,9 +7,6 @@ use super::check_error;
 use super::rng::Rng;
 use super::validator::{is_valid, resolve, type_fits};
 
-/// Reads arguments and forgets them.
-pub(crate) type Parse = fn(Value) -> Result<(), ToolError>;
-
 /// How many cases there are, and which. Case N of a seed is case 0 of the seed N later.
 #[derive(Clone, Copy)]
 pub(crate) struct Volume {
@@ -47,10 +44,10 @@ impl Volume {
             match case(Rng(seed)) {
                 Ok(more) => done += more,
                 Err(problem) => {
-                    let test = env!("CARGO_CRATE_NAME");
+                    let (package, test) = (env!("CARGO_PKG_NAME"), env!("CARGO_CRATE_NAME"));
                     panic!(
-                        "{problem}\nto repeat it: \
-                         BG_SEED={seed} BG_COUNT=1 cargo test -p bg-tools --test {test}"
+                        "{problem}\nto repeat it: BG_SEED={seed} BG_COUNT=1 \
+                         cargo test --all-features -p {package} --test {test}"
                     );
                 }
             }
@@ -61,7 +58,11 @@ impl Volume {
 
 /// Checks that what the schema allows is parsed.
 #[track_caller]
-pub(crate) fn valid_arguments_parse(tool: &ToolDefinition, parse: Parse, volume: Volume) {
+pub(crate) fn valid_arguments_parse(
+    tool: &ToolDefinition,
+    parse: impl Fn(Value) -> Result<(), ToolError>,
+    volume: Volume,
+) {
     let schema = &tool.parameters;
     volume.run(|rng| {
         let args = Sampler { root: schema, rng, nulls: true }.valid(schema);
@@ -73,7 +74,11 @@ pub(crate) fn valid_arguments_parse(tool: &ToolDefinition, parse: Parse, volume:
 
 /// Checks that arguments with one fault are refused, with an error that names tool and field.
 #[track_caller]
-pub(crate) fn faulty_arguments_are_refused(tool: &ToolDefinition, parse: Parse, volume: Volume) {
+pub(crate) fn faulty_arguments_are_refused(
+    tool: &ToolDefinition,
+    parse: impl Fn(Value) -> Result<(), ToolError>,
+    volume: Volume,
+) {
     let schema = &tool.parameters;
     volume.run(|rng| {
         let Faulty { args, field } = Sampler { root: schema, rng, nulls: true }.faulty(schema);
@@ -225,7 +230,7 @@ impl Sampler<'_> {
     /// Arguments that would be valid but for one fault.
     fn faulty(&mut self, schema: &Value) -> Faulty {
         if self.rng.one_in(12) {
-            let others = [json!(null), json!(true), json!(7), json!("{}"), json!([]), json!([{}])];
+            let others = [json!(null), json!(true), json!(7), json!("[]"), json!([]), json!([{}])];
             return Faulty {
                 args: self.rng.pick(&others).clone(),
                 field: "JSON object".to_owned(),
