@@ -49,7 +49,8 @@ impl Host {
         assert!(!starts || called.result.is_err(), "{tool} has started something: {args}");
         match called.result {
             Err(ToolError::Arguments { problem, .. })
-                if problem.starts_with("`agent_name`: there is no agent") =>
+                if problem.starts_with("`agent_name`: there is no agent")
+                    || problem.starts_with("`model`: there is no model") =>
             {
                 Ok(())
             }
