@@ -40,11 +40,15 @@ impl ScopeCell {
         true
     }
 
-    /// Returns whether the inbox is empty, without the registry's lock.
+    /// Returns whether the inbox is empty, without the registry's lock unless something has just
+    /// ended.
     pub(crate) fn is_empty(&self) -> bool {
-        if let Some(gauge) = self.gauge.get() {
+        if let Some(gauge) = self.gauge.get()
+            && !self.shared.has_ends()
+        {
             return gauge.is_empty();
         }
+        // Whoever takes the lock applies the ends that were posted, and the gauge shows them.
         let gauge = self.shared.call(|machine, _| machine.gauge(self.key)).flatten();
         gauge.is_none_or(|gauge| self.gauge.get_or_init(|| gauge).is_empty())
     }

@@ -41,8 +41,9 @@ impl Inbox {
         Self(scope)
     }
 
-    /// Returns whether there is nothing to claim now. It reads one number and takes no lock, so a
-    /// host may ask before each turn, however much is running.
+    /// Returns whether there is nothing to claim now. It reads one number, and takes a lock only when
+    /// something has ended since anybody looked, so a host may ask before each turn, however much is
+    /// running.
     pub fn is_empty(&self) -> bool {
         self.0.cell().is_empty()
     }

@@ -10,7 +10,7 @@ use crate::machine::{Key, RootId, ScopeKey};
 use crate::mailbox::{Mailbox, MailboxCaps};
 use crate::outcome::{Finished, Outcome};
 use crate::scope::Scope;
-use crate::shared::{Post, Shared};
+use crate::shared::Shared;
 use crate::status::{Phase, Status};
 use crate::sync::Arc;
 use crate::view::View;
@@ -163,7 +163,7 @@ impl TaskContext {
     /// Ends the task. Whoever looks sees it; who was waiting is woken soon.
     pub(crate) fn post_end(&self, outcome: Outcome) {
         let finished = Arc::new(Finished::new(self.id, outcome));
-        self.shared.post(Post::Finished(self.key(), finished, self.shared.now()));
+        self.shared.post_end(self.key(), finished, self.shared.now());
     }
 
     /// Ends the task before this returns.

@@ -19,7 +19,7 @@ use crate::log::OutputLog;
 use crate::machine::{CancelOutcome, Key, ScopeKey, Spawned};
 use crate::mailbox::Message;
 use crate::outcome::{Finished, Reason, TaskResult};
-use crate::shared::{Post, Shared};
+use crate::shared::Shared;
 use crate::sync::Arc;
 use crate::task::{Snapshot, Task};
 use crate::view::{Peek, Peeked};
@@ -98,7 +98,7 @@ impl Scope {
         } else {
             // After the unlock: spawning may wake threads, run hooks, or drop the future at once.
             let handle = tokio::spawn(future);
-            self.0.shared.leave(Post::Attached(key, handle));
+            self.0.shared.attach(key, handle);
         }
         Ok(spawned.id)
     }

@@ -7,17 +7,18 @@
 //! 2. Handles hold the shell. Dropping the registry takes everything out of it, so a handle that is
 //!    left over keeps no task alive; what the table itself holds (logs, parents, timers) refers to
 //!    the shell weakly.
-//! 3. What comes from a spawn and from a task's future ([`Post`]) does not wait for the lock: the
-//!    handle of a future is left in `posts`, and its end too while somebody else holds the lock.
-//!    Whoever takes the lock applies what is there first, so nobody sees a state without it;
-//!    whoever releases it looks again for an end, so nobody waits in vain: an end that was left
-//!    because the lock was held came before its release.
+//! 3. What comes from a spawn and from a task's future does not wait for the lock: the handle of a
+//!    future and its end are left beside it, in `handles` and `ends`. Whoever takes the lock applies
+//!    what is there first, so nobody sees a state without it. While somebody would not look by
+//!    himself (`eager`), whoever leaves something takes the lock to apply it; when it is held,
+//!    whoever holds it looks again after the release. So nobody waits in vain: either who leaves
+//!    something sees that somebody waits, or who begins to wait sees what was left.
 //! 4. Chores (starts, pieces of a sweep) are run by one thread at a time, one after the other: a
 //!    chore that leads to another one adds to the list, and the stack does not grow.
 //!
 //! # Lock order
 //!
-//! `machine`, then `posts` or the state of a watch or a mailbox, which are leaves. `chores` and
+//! `machine`, then `handles`, `ends` or the state of a watch or a mailbox: leaves. `chores` and
 //! `runtime` are leaves of their own, not held together with any other.
 
 use std::collections::VecDeque;
@@ -32,34 +33,50 @@ use crate::machine::{Key, Machine, Policy, Stamp};
 use crate::outcome::Finished;
 use crate::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, SPINS, Weak, fence};
 
-/// What every call touches fills the first cache line, so that it goes from core to core in one
-/// piece; what a call finds behind the lock lies elsewhere.
-#[repr(C, align(64))]
+/// One thread spawns, others end what it has spawned: what the one writes, what the others write
+/// and what all of them read lie in cache lines of their own.
+#[repr(C)]
 pub(crate) struct Shared {
+    handles: Posts<Attached>,
+    ends: Posts<Ended>,
     machine: Mutex<Box<Machine>>,
-    posts: Mutex<Vec<Post>>,
-    /// There is something in `posts`.
-    posted: AtomicBool,
-    /// There is an end in `posts`.
-    urgent: AtomicBool,
-    /// Somebody waits for a handle: see [`Machine::is_eager`].
-    eager: AtomicBool,
-    /// The registry was dropped.
-    closed: AtomicBool,
-    /// What stamps count from.
-    epoch: Instant,
+    read: Read,
     chores: Mutex<ChoreList>,
     /// Where timers run when a call comes from outside a runtime: the runtime seen last.
     runtime: Mutex<Option<Handle>>,
 }
 
-/// What is told without waiting for the lock.
-pub(crate) enum Post {
-    /// The handle that aborts a task's future. That of tokio's which joins: making another one
-    /// and dropping this one costs more than keeping it.
-    Attached(Key, JoinHandle<()>),
-    /// A task's end, and when it was.
-    Finished(Key, Arc<Finished>, Stamp),
+/// What every call reads and hardly any changes.
+#[repr(align(64))]
+struct Read {
+    /// Somebody waits for what is posted: see [`Machine::is_eager`].
+    eager: AtomicBool,
+    /// The registry was dropped.
+    closed: AtomicBool,
+    /// What stamps count from.
+    epoch: Instant,
+}
+
+/// The handle that aborts a task's future. That of tokio's which joins: making another one and
+/// dropping this one costs more than keeping it.
+type Attached = (Key, JoinHandle<()>);
+
+/// A task's end, and when it was.
+type Ended = (Key, Arc<Finished>, Stamp);
+
+/// What is told without waiting for the lock of the machine.
+#[repr(align(64))]
+struct Posts<T> {
+    list: Mutex<Vec<T>>,
+    /// There is something in the list. Changed with the list locked, so that it says what is in it.
+    any: AtomicBool,
+}
+
+/// Empty lists, kept for their memory: what was posted is swapped for them.
+#[derive(Default)]
+pub(crate) struct Spare {
+    handles: Vec<Attached>,
+    ends: Vec<Ended>,
 }
 
 #[derive(Default)]
@@ -82,12 +99,13 @@ impl Shared {
     pub(crate) fn new(policy: Policy) -> Arc<Self> {
         Arc::new(Self {
             machine: Mutex::new(Box::new(Machine::new(policy))),
-            posts: Mutex::new(Vec::new()),
-            posted: AtomicBool::new(false),
-            urgent: AtomicBool::new(false),
-            eager: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            epoch: Instant::now(),
+            handles: Posts::new(),
+            ends: Posts::new(),
+            read: Read {
+                eager: AtomicBool::new(false),
+                closed: AtomicBool::new(false),
+                epoch: Instant::now(),
+            },
             chores: Mutex::new(ChoreList::default()),
             runtime: Mutex::new(None),
         })
@@ -135,8 +153,8 @@ impl Shared {
 
     fn be_eager(&self, machine: &Machine) {
         let eager = machine.is_eager();
-        if self.eager.load(Ordering::Relaxed) != eager {
-            self.eager.store(eager, Ordering::Release);
+        if self.read.eager.load(Ordering::Relaxed) != eager {
+            self.read.eager.store(eager, Ordering::Release);
         }
     }
 
@@ -150,75 +168,69 @@ impl Shared {
     }
 
     pub(crate) fn now(&self) -> Stamp {
-        Stamp::new(self.epoch, Instant::now())
+        Stamp::new(self.read.epoch, Instant::now())
     }
 
     /// Whether the registry was dropped, without the lock.
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        self.read.closed.load(Ordering::Acquire)
     }
 
-    /// Leaves a handle for whoever takes the lock next: who spawns a task does not wait a second
-    /// time. It is applied at once when somebody waits for it.
-    pub(crate) fn leave(self: &Arc<Self>, post: Post) {
-        self.put(post, false);
-        // Either this sees that somebody waits, or the one who begins to wait sees the post (I3).
+    /// Somebody waits for what is posted.
+    fn is_eager(&self) -> bool {
+        self.read.eager.load(Ordering::Acquire)
+    }
+
+    fn has_posts(&self) -> bool {
+        self.handles.any() || self.ends.any()
+    }
+
+    /// Whether there may be ends that nobody has applied yet.
+    pub(crate) fn has_ends(&self) -> bool {
+        self.ends.any()
+    }
+
+    /// Leaves the handle of a task's future (I3).
+    pub(crate) fn attach(self: &Arc<Self>, key: Key, handle: JoinHandle<()>) {
+        self.handles.put((key, handle));
+        self.posted();
+    }
+
+    /// Leaves the end of a task (I3).
+    pub(crate) fn post_end(self: &Arc<Self>, key: Key, finished: Arc<Finished>, now: Stamp) {
+        self.ends.put((key, finished, now));
+        self.posted();
+    }
+
+    fn posted(self: &Arc<Self>) {
+        // Either this sees that somebody waits, or the one who begins to wait sees the post.
         fence(Ordering::SeqCst);
-        if self.eager.load(Ordering::Acquire) {
-            self.with(|_, _| ());
+        if self.is_eager() {
+            self.settle(Effects::default());
         }
     }
 
-    /// The marks are set and cleared with the list locked, so that they say what is in it.
-    fn put(&self, post: Post, urgent: bool) {
-        let mut posts = self.posts.lock();
-        posts.push(post);
-        self.posted.store(true, Ordering::Release);
-        if urgent {
-            self.urgent.store(true, Ordering::Release);
-        }
-    }
-
-    /// There is something in `posts` that somebody waits for.
-    fn is_urgent(&self) -> bool {
-        self.urgent.load(Ordering::Acquire)
-            || (self.eager.load(Ordering::Acquire) && self.posted.load(Ordering::Acquire))
-    }
-
-    /// Reports to the machine, at once or when the lock is released (I3).
-    pub(crate) fn post(self: &Arc<Self>, post: Post) {
-        let mut fx = Effects::default();
-        if let Some(mut machine) = self.machine.try_lock() {
-            self.apply_posts(&mut machine, &mut fx);
-            post.apply(&mut machine, &mut fx);
-            self.be_eager(&machine);
-            drop(machine);
-        } else {
-            self.put(post, true);
-        }
-        self.settle(fx);
-    }
-
+    /// Applies what was posted, in the order in which it came.
     fn apply_posts(&self, machine: &mut Machine, fx: &mut Effects) {
-        if !self.posted.load(Ordering::Acquire) {
+        if !self.has_posts() {
             return;
         }
-        let mut taken = std::mem::take(&mut machine.posts);
-        let mut posts = self.posts.lock();
-        std::mem::swap(&mut *posts, &mut taken);
-        self.posted.store(false, Ordering::Release);
-        self.urgent.store(false, Ordering::Release);
-        drop(posts);
-        for post in taken.drain(..) {
-            post.apply(machine, fx);
+        let mut spare = std::mem::take(&mut machine.spare);
+        self.handles.swap(&mut spare.handles);
+        self.ends.swap(&mut spare.ends);
+        for (key, handle) in spare.handles.drain(..) {
+            machine.attach(key, handle, fx);
         }
-        machine.posts = taken;
+        for (key, finished, now) in spare.ends.drain(..) {
+            machine.finish(key, finished, now, fx);
+        }
+        machine.spare = spare;
     }
 
     /// Closes the registry, and forgets everything that is in it.
     pub(crate) fn close(self: &Arc<Self>) {
         let now = self.now();
-        self.closed.store(true, Ordering::Release);
+        self.read.closed.store(true, Ordering::Release);
         self.with(|machine, fx| machine.close_registry(now, fx));
         let chores = std::mem::take(&mut self.chores.lock().start);
         for (_, start) in chores {
@@ -234,7 +246,7 @@ impl Shared {
             // After each release: either the one who posted sees the lock released, or the one who
             // released it the post.
             fence(Ordering::SeqCst);
-            if !self.is_urgent() {
+            if !self.is_eager() || !self.has_posts() {
                 break;
             }
             let Some(mut machine) = self.machine.try_lock() else { break };
@@ -300,7 +312,7 @@ impl Shared {
 
     fn start(self: &Arc<Self>, key: Key, start: Box<dyn Start>) {
         // Starting may run hooks of the runtime's, or drop the future at once.
-        shielded(|| self.leave(Post::Attached(key, start.start())));
+        shielded(|| self.attach(key, start.start()));
     }
 
     fn sweep_piece(self: &Arc<Self>) {
@@ -363,11 +375,27 @@ impl Shared {
     }
 }
 
-impl Post {
-    fn apply(self, machine: &mut Machine, fx: &mut Effects) {
-        match self {
-            Self::Attached(key, handle) => machine.attach(key, handle, fx),
-            Self::Finished(key, finished, now) => machine.finish(key, finished, now, fx),
+impl<T> Posts<T> {
+    fn new() -> Self {
+        Self { list: Mutex::new(Vec::new()), any: AtomicBool::new(false) }
+    }
+
+    fn put(&self, post: T) {
+        let mut list = self.list.lock();
+        list.push(post);
+        self.any.store(true, Ordering::Release);
+    }
+
+    fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
+    /// Swaps what is there for an empty list.
+    fn swap(&self, taken: &mut Vec<T>) {
+        if self.any() {
+            let mut list = self.list.lock();
+            std::mem::swap(&mut *list, taken);
+            self.any.store(false, Ordering::Release);
         }
     }
 }

@@ -16,6 +16,7 @@ pub(super) struct Edit {
 }
 
 const SHARED: &str = "crates/bg-core/src/shared.rs";
+const CELL: &str = "crates/bg-core/src/cell.rs";
 const WAIT_CELL: &str = "crates/bg-core/src/wait_cell.rs";
 const MACHINE: &str = "crates/bg-core/src/machine/mod.rs";
 const LISTS: &str = "crates/bg-core/src/machine/lists.rs";
@@ -44,6 +45,35 @@ pub(super) const BUGS: &[Bug] = &[
         let spare",
             to: "let told = false;
         let spare",
+        }],
+    },
+    Bug {
+        name: "an-end-left-behind",
+        breaks: "an end waits until somebody looks, although somebody waits to be told of it",
+        edits: &[Edit {
+            file: MACHINE,
+            from: "
+            || self.interest.is_shared()",
+            to: "",
+        }],
+    },
+    Bug {
+        name: "an-end-behind-the-lock",
+        breaks: "who holds the lock does not look for what was posted meanwhile",
+        edits: &[Edit {
+            file: SHARED,
+            from: "if !self.is_eager() || !self.has_posts() {",
+            to: "if true {",
+        }],
+    },
+    Bug {
+        name: "an-empty-inbox-that-is-not",
+        breaks: "an inbox does not count an end that nobody has applied yet",
+        edits: &[Edit {
+            file: CELL,
+            from: "
+            && !self.shared.has_ends()",
+            to: "",
         }],
     },
     Bug {

@@ -47,6 +47,8 @@ impl Machine {
         } else {
             root.take_slot(id.number(), task.foreground, &limits)
         };
+        // Made on first use.
+        root.scope_mut(scope.owner, &self.interest);
         root.add(scope.owner, id, Live::new(task, slot), now);
         let owner = root.records.get(scope.owner).filter(|_| heard).map(Record::id);
         let label = move || text.map_or_else(String::new, |text| text.label().to_owned());
@@ -67,7 +69,9 @@ impl Machine {
         if live.stop.is_some() {
             fx.drop(Foreign::Start(start));
         } else if live.marks.slot() == Slot::Queued {
-            live.more().start = Some(start);
+            if let Some((_, more)) = self.told_mut(key) {
+                more.start = Some(start);
+            }
         } else {
             fx.chores.start.push((key, start));
         }
@@ -189,8 +193,6 @@ impl Root {
 
     fn add(&mut self, owner: u64, id: TaskId, live: Live, now: Stamp) {
         let number = id.number();
-        // Made on first use.
-        self.scope_mut(owner);
         let scope = self.scopes.get_mut(owner);
         let prev = scope.map_or(0, |scope| scope.append(number, &mut self.records));
         let state = State::Live(live);

@@ -128,13 +128,14 @@ impl Machine {
             fx.drop_waker([waker]);
             return found;
         }
+        let interest = self.interest.clone();
         let Some(state) = self.scope_mut(scope).filter(|state| !state.is_over()) else {
             self.unlisten(scope, seek, listener, fx);
             fx.drop_waker([waker]);
             return Next::Over;
         };
         let mut place = listener;
-        fx.drop_waker(state.listeners.keep(&mut place, waker));
+        state.listen(&mut place, waker, interest, fx);
         if listener.is_none() && seek.lends() {
             self.lend_slot(scope.task(scope.owner), fx);
         }
@@ -162,7 +163,7 @@ impl Machine {
             return;
         }
         if let Some(state) = self.scope_mut(scope) {
-            fx.drop_waker(state.listeners.remove(listener));
+            state.unlisten(listener, fx);
         }
         if seek.lends() {
             self.return_slot(scope.task(scope.owner));

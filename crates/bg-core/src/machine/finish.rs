@@ -98,6 +98,9 @@ impl Machine {
     pub(crate) fn abandon(&mut self, root: super::RootId, now: Stamp, fx: &mut Effects) -> usize {
         let scope = ScopeKey { root, owner: ScopeKey::ROOT_OWNER };
         let unclaimed = self.release_scope(scope, now, fx);
+        if let Some(root) = self.roots.get_mut(root.0) {
+            root.abandoned = Some(self.interest.clone());
+        }
         self.release_root_if_over(root, fx);
         unclaimed.len()
     }

@@ -96,10 +96,10 @@ impl Machine {
         scope: ScopeKey,
         task: TaskRef,
     ) -> Result<Arc<WatchCell>, TaskError> {
-        let record = self.find_mut(scope, task)?;
-        let status = record.status();
-        let Some(live) = record.live_mut() else { return Ok(WatchCell::new(status)) };
-        Ok(live.more().watch.get_or_insert_with(|| WatchCell::new(status)).clone())
+        let record = self.find(scope, task)?;
+        let (status, key) = (record.status(), scope.task(record.number()));
+        let Some((_, more)) = self.told_mut(key) else { return Ok(WatchCell::new(status)) };
+        Ok(more.watch.get_or_insert_with(|| WatchCell::new(status)).clone())
     }
 
     /// Lists the live and undelivered tasks of all roots, by root and number.

@@ -28,10 +28,13 @@
 //!     sweep is under way that will. A record that a sweep covers counts as stopped.
 //! 11. `running` of a root counts the records whose slot is `Held`, `queued` those whose slot is
 //!     `Queued`; while there is a slot to give, nobody is queued whom no sweep is about to stop.
+//! 12. While an end would lead to more than what is found by those who look (a waker is woken, a
+//!     task is started or stopped, a root is forgotten), the machine is eager.
 
 mod admit;
 mod deliver;
 mod finish;
+mod interest;
 mod keyed;
 mod lists;
 mod pages;
@@ -56,6 +59,7 @@ pub use stop::CancelOutcome;
 pub use wait::WaitFor;
 pub(crate) use wait::{Begun, Seen};
 
+use interest::Interest;
 use keyed::Keyed;
 use pages::Pages;
 use record::{Delivery, Ended, Live, More, Record, Slot, State};
@@ -68,7 +72,7 @@ use crate::id::{Kind, TaskId, TaskRef};
 use crate::limits::{Limits, Retention};
 use crate::log::Quota;
 use crate::parent::ParentWatch;
-use crate::shared::Post;
+use crate::shared::Spare;
 use crate::sync::Arc;
 
 /// The number of a root, from 1.
@@ -141,8 +145,9 @@ pub(crate) struct Machine {
     superseded: u64,
     /// Live records that were stopped before their future was attached.
     unattached: usize,
-    /// An empty list, kept for its memory: the shell fills it with what was posted.
-    pub(crate) posts: Vec<Post>,
+    interest: Interest,
+    /// The shell's own.
+    pub(crate) spare: Spare,
 }
 
 struct Root {
@@ -160,6 +165,8 @@ struct Root {
     undelivered_bytes: u64,
     /// What its output logs keep together; made for the first one.
     output: Option<Arc<Quota>>,
+    /// Its last handle is gone, and it is forgotten with the last live record.
+    abandoned: Option<Interest>,
     /// Closes the root when the host's token fires.
     parent: Option<ParentWatch>,
 }
@@ -178,7 +185,8 @@ impl Machine {
             sweeps: VecDeque::new(),
             superseded: 0,
             unattached: 0,
-            posts: Vec::new(),
+            interest: Interest::default(),
+            spare: Spare::default(),
         }
     }
 
@@ -201,10 +209,15 @@ impl Machine {
         self.closed
     }
 
-    /// Returns whether somebody waits for what is posted: a stopped task for the handle to abort it
-    /// with.
+    /// Returns whether somebody waits for what is posted (I12): a stopped task for the handle to
+    /// abort it with; for an end a wait, a listener, a subscriber, a queued task, the children of
+    /// the task, whoever follows its status or its output.
     pub(crate) fn is_eager(&self) -> bool {
-        self.closed || self.unattached > 0
+        self.closed
+            || self.unattached > 0
+            || !self.waits.is_empty()
+            || self.events.is_heard()
+            || self.interest.is_shared()
     }
 
     pub(crate) fn knows(&self, kind: Kind) -> bool {
@@ -236,8 +249,17 @@ impl Machine {
         record.live_mut().map(|live| (id, live))
     }
 
+    /// The same for what somebody has to be told of when the task ends (I12).
+    fn told_mut(&mut self, key: Key) -> Option<(TaskId, &mut More)> {
+        let record = self.roots.get_mut(key.root.0)?.records.get_mut(key.number)?;
+        let id = record.id();
+        let more = record.live_mut()?.more();
+        more.interest.get_or_insert_with(|| self.interest.clone());
+        Some((id, more))
+    }
+
     fn scope_mut(&mut self, scope: ScopeKey) -> Option<&mut ScopeState> {
-        self.roots.get_mut(scope.root.0)?.scope_mut(scope.owner)
+        self.roots.get_mut(scope.root.0)?.scope_mut(scope.owner, &self.interest)
     }
 
     /// Finds a task that the scope owns. Another root's task is not found, like one that never
@@ -274,7 +296,7 @@ impl Machine {
 impl Root {
     fn new(first_number: u64) -> Self {
         let mut scopes = Keyed::default();
-        scopes.insert(ScopeKey::ROOT_OWNER, ScopeState::new(1));
+        scopes.insert(ScopeKey::ROOT_OWNER, ScopeState::new(1, None));
         Self {
             next_number: first_number,
             records: Pages::default(),
@@ -288,6 +310,7 @@ impl Root {
             undelivered: 0,
             undelivered_bytes: 0,
             output: None,
+            abandoned: None,
             parent: None,
         }
     }
@@ -306,11 +329,12 @@ impl Root {
     }
 
     /// Returns the scope of this owner, if the owner lives (I7).
-    fn scope_mut(&mut self, owner: u64) -> Option<&mut ScopeState> {
+    fn scope_mut(&mut self, owner: u64, interest: &Interest) -> Option<&mut ScopeState> {
         if owner != ScopeKey::ROOT_OWNER && !self.scopes.contains(owner) {
             let above = self.records.get(owner).filter(|record| record.live().is_some())?.owner;
             let depth = self.scopes.get(above).map_or(1, |scope| scope.depth);
-            self.scopes.insert(owner, ScopeState::new(depth.saturating_add(1)));
+            let state = ScopeState::new(depth.saturating_add(1), Some(interest.clone()));
+            self.scopes.insert(owner, state);
         }
         self.scopes.get_mut(owner).filter(|scope| !scope.ended)
     }

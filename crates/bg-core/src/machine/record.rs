@@ -8,6 +8,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::Stamp;
+use super::interest::Interest;
 use crate::effects::{GraceTimer, Start};
 use crate::id::{Kind, TaskId};
 use crate::log::OutputLog;
@@ -107,6 +108,8 @@ impl Slot {
 /// What few tasks use.
 #[derive(Default)]
 pub(crate) struct More {
+    /// Somebody has to be told of the end.
+    pub(super) interest: Option<Interest>,
     /// `None` is the default grace.
     pub(super) grace: Option<Duration>,
     pub(super) foreground: bool,

@@ -47,8 +47,8 @@ impl Machine {
     /// Keeps what ends the grace of these tasks, as long as one of them lives.
     pub(crate) fn attach_timer(&mut self, keys: &[Key], timer: &Arc<GraceTimer>, fx: &mut Effects) {
         for &key in keys {
-            if let Some((_, live)) = self.live_mut(key) {
-                let before = live.more().timer.replace(timer.clone());
+            if let Some((_, more)) = self.told_mut(key) {
+                let before = more.timer.replace(timer.clone());
                 fx.drop_all(before.map(Foreign::Timer));
             }
         }
@@ -56,8 +56,8 @@ impl Machine {
 
     /// Keeps what ends a task at its deadline.
     pub(crate) fn attach_deadline(&mut self, key: Key, timer: Arc<GraceTimer>, fx: &mut Effects) {
-        match self.live_mut(key) {
-            Some((_, live)) => live.more().deadline = Some(timer),
+        match self.told_mut(key) {
+            Some((_, more)) => more.deadline = Some(timer),
             None => fx.drop(Foreign::Timer(timer)),
         }
     }
@@ -128,10 +128,11 @@ impl Machine {
         new: impl FnOnce(Arc<Quota>) -> OutputLog,
     ) -> Option<OutputLog> {
         let limit = self.policy.limits.output_bytes;
+        self.live_mut(key)?;
         let root = self.roots.get_mut(key.root.0)?;
-        let more = root.records.get_mut(key.number)?.live_mut()?.more();
-        let quota = root.output.get_or_insert_with(|| Quota::new(limit));
-        Some(more.log.get_or_insert_with(|| new(quota.clone())).clone())
+        let quota = root.output.get_or_insert_with(|| Quota::new(limit)).clone();
+        let (_, more) = self.told_mut(key)?;
+        Some(more.log.get_or_insert_with(|| new(quota)).clone())
     }
 
     /// Attaches a view of the task's recent messages.
@@ -145,8 +146,8 @@ impl Machine {
 
     /// Returns the task's mailbox, made on first use; `None` once the task has ended.
     pub(crate) fn mailbox(&mut self, key: Key, new: impl FnOnce() -> Mailbox) -> Option<Mailbox> {
-        let (_, live) = self.live_mut(key)?;
-        Some(live.more().mailbox.get_or_insert_with(new).clone())
+        let (_, more) = self.told_mut(key)?;
+        Some(more.mailbox.get_or_insert_with(new).clone())
     }
 
     /// Finds the mailbox that a message goes to.

@@ -1,8 +1,10 @@
 //! The state of a scope: its members in order, its inbox, who listens, what is being stopped.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::task::Waker;
 use std::time::Duration;
 
+use super::interest::Interest;
 use super::pages::Pages;
 use crate::effects::Effects;
 use crate::outcome::Reason;
@@ -26,7 +28,11 @@ pub(super) struct ScopeState {
     /// The same for foreground tasks, whose outcomes are claimed by id only.
     aside: BTreeMap<u64, u64>,
     gauge: Option<Gauge>,
-    pub(super) listeners: Wakers,
+    listeners: Wakers,
+    /// While there are listeners.
+    listened: Option<Interest>,
+    #[expect(dead_code, reason = "held: the end of its owner ends it")]
+    owned: Option<Interest>,
     pub(super) closed: bool,
     /// The owner has ended: nothing is delivered here any more, and it lasts until its last live
     /// member has ended (I7).
@@ -60,8 +66,8 @@ impl Gauge {
 }
 
 impl ScopeState {
-    pub(super) fn new(depth: u32) -> Self {
-        Self { depth, ..Self::default() }
+    pub(super) fn new(depth: u32, owned: Option<Interest>) -> Self {
+        Self { depth, owned, ..Self::default() }
     }
 
     /// Links a new live member, which has the highest number of all; returns the one before it.
@@ -120,6 +126,26 @@ impl ScopeState {
     pub(super) fn wake_listeners(&mut self, fx: &mut Effects) {
         if !self.listeners.is_empty() {
             fx.wake(self.listeners.take());
+            self.listened = None;
+        }
+    }
+
+    /// Keeps a listener in its place, made on first use.
+    pub(super) fn listen(
+        &mut self,
+        place: &mut Option<u64>,
+        waker: Waker,
+        interest: Interest,
+        fx: &mut Effects,
+    ) {
+        fx.drop_waker(self.listeners.keep(place, waker));
+        self.listened.get_or_insert(interest);
+    }
+
+    pub(super) fn unlisten(&mut self, place: Option<u64>, fx: &mut Effects) {
+        fx.drop_waker(self.listeners.remove(place));
+        if self.listeners.is_empty() {
+            self.listened = None;
         }
     }
 
