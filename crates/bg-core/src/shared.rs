@@ -120,9 +120,9 @@ impl Shared {
         let mut machine = self.lock();
         self.apply_posts(&mut machine, &mut fx);
         let result = change(&mut machine, &mut fx);
-        self.be_eager(&machine);
+        let eager = self.be_eager(&machine);
         drop(machine);
-        self.settle(fx);
+        self.settle(fx, eager);
         result
     }
 
@@ -151,11 +151,13 @@ impl Shared {
         })
     }
 
-    fn be_eager(&self, machine: &Machine) {
+    /// Lets those who post know whether somebody waits for it, and returns it.
+    fn be_eager(&self, machine: &Machine) -> bool {
         let eager = machine.is_eager();
         if self.read.eager.load(Ordering::Relaxed) != eager {
             self.read.eager.store(eager, Ordering::Release);
         }
+        eager
     }
 
     /// The same for a change that asks what time it is. The clock is read before the lock.
@@ -206,7 +208,7 @@ impl Shared {
         // Either this sees that somebody waits, or the one who begins to wait sees the post.
         fence(Ordering::SeqCst);
         if self.is_eager() {
-            self.settle(Effects::default());
+            self.settle(Effects::default(), true);
         }
     }
 
@@ -240,18 +242,19 @@ impl Shared {
         shielded(|| drop(runtime));
     }
 
-    /// After the lock was released: applies what was posted meanwhile, then runs the effects.
-    fn settle(self: &Arc<Self>, mut fx: Effects) {
-        loop {
+    /// After the lock was released: applies what was posted meanwhile if the machine was eager
+    /// then, and runs the effects.
+    fn settle(self: &Arc<Self>, mut fx: Effects, mut eager: bool) {
+        while eager {
             // After each release: either the one who posted sees the lock released, or the one who
             // released it the post.
             fence(Ordering::SeqCst);
-            if !self.is_eager() || !self.has_posts() {
+            if !self.has_posts() {
                 break;
             }
             let Some(mut machine) = self.machine.try_lock() else { break };
             self.apply_posts(&mut machine, &mut fx);
-            self.be_eager(&machine);
+            eager = self.be_eager(&machine);
         }
         fx.run();
         if !fx.chores.is_empty() {
