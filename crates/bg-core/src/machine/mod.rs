@@ -45,7 +45,7 @@ mod stop;
 mod sweep;
 mod wait;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -136,7 +136,7 @@ pub(crate) struct Machine {
     roots: Keyed<Root, 1>,
     next_root: u64,
     closed: bool,
-    waits: BTreeMap<u64, wait::WaitSlot>,
+    waits: Pages<wait::WaitSlot>,
     next_wait: u64,
     pub(crate) events: EventRing,
     /// Scopes with a sweep under way.
@@ -152,7 +152,7 @@ pub(crate) struct Machine {
 
 struct Root {
     next_number: u64,
-    records: Pages,
+    records: Pages<Record>,
     scopes: Keyed<ScopeState, { ScopeKey::ROOT_OWNER }>,
     completions: u64,
     /// Acknowledged records and when they were, the oldest first.
@@ -179,7 +179,7 @@ impl Machine {
             roots: Keyed::default(),
             next_root: 1,
             closed: false,
-            waits: BTreeMap::new(),
+            waits: Pages::default(),
             next_wait: 0,
             events,
             sweeps: VecDeque::new(),
@@ -316,7 +316,7 @@ impl Root {
     }
 
     fn drop_in(self, fx: &mut Effects) {
-        for record in self.records.into_records() {
+        for record in self.records.into_values() {
             // Those that hold one task only: nothing else will tell them.
             if let Some(more) = record.live().and_then(|live| live.more.as_ref()) {
                 more.log.iter().for_each(|log| fx.close(log));

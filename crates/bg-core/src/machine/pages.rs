@@ -1,7 +1,7 @@
-//! Where records live: pages of eight, found by the upper bits of their number.
+//! Where records and waits live: pages of eight, found by the upper bits of their number.
 //!
-//! Numbers grow and are not reused, so the records of one time lie together. A page is made with
-//! its first record and freed with its last one, and no record is moved when the table grows.
+//! Numbers grow and are not reused, so the entries of one time lie together. A page is made with
+//! its first entry and freed with its last one, and no entry is moved when the table grows.
 //!
 //! # Invariants
 //!
@@ -15,7 +15,8 @@ use super::Record;
 
 /// As many as fit in a kibibyte: up to that, the allocator of glibc keeps freed pages at hand.
 const PAGE_LEN: usize = 8;
-const _: () = assert!(size_of::<Page>() <= 1032, "a page has outgrown what glibc keeps at hand");
+const _: () =
+    assert!(size_of::<Page<Record>>() <= 1032, "a page has outgrown what glibc keeps at hand");
 
 /// tokio aligns its tasks to 128 bytes. With a page of 984 bytes between them, and so of 992 with
 /// the header of glibc, prompts go on filling the gaps that this leaves: 40 bytes less a task than
@@ -24,18 +25,17 @@ const PAD: usize = 2;
 
 const SLACK: usize = 64;
 
-#[derive(Default)]
-pub(super) struct Pages {
-    recent: VecDeque<Option<Box<Page>>>,
+pub(super) struct Pages<T> {
+    recent: VecDeque<Option<Box<Page<T>>>>,
     first: u64,
     /// Pages in `recent`.
     used: usize,
-    old: BTreeMap<u64, Box<Page>>,
+    old: BTreeMap<u64, Box<Page<T>>>,
 }
 
-struct Page {
+struct Page<T> {
     used: usize,
-    records: [Option<Record>; PAGE_LEN],
+    entries: [Option<T>; PAGE_LEN],
     _pad: [u64; PAD],
 }
 
@@ -45,44 +45,54 @@ fn place(number: u64) -> (u64, usize) {
     (number / PAGE_LEN as u64, slot)
 }
 
-impl Pages {
+impl<T> Default for Pages<T> {
+    fn default() -> Self {
+        Self { recent: VecDeque::new(), first: 0, used: 0, old: BTreeMap::new() }
+    }
+}
+
+impl<T> Pages<T> {
     fn index(&self, page: u64) -> Option<usize> {
         usize::try_from(page.checked_sub(self.first)?).ok()
     }
 
-    fn page(&self, page: u64) -> Option<&Page> {
+    fn page(&self, page: u64) -> Option<&Page<T>> {
         match self.index(page) {
             Some(index) => self.recent.get(index)?.as_deref(),
             None => self.old.get(&page).map(|page| &**page),
         }
     }
 
-    fn page_mut(&mut self, page: u64) -> Option<&mut Page> {
+    fn page_mut(&mut self, page: u64) -> Option<&mut Page<T>> {
         match self.index(page) {
             Some(index) => self.recent.get_mut(index)?.as_deref_mut(),
             None => self.old.get_mut(&page).map(|page| &mut **page),
         }
     }
 
-    pub(super) fn get(&self, number: u64) -> Option<&Record> {
-        let (page, slot) = place(number);
-        self.page(page)?.records[slot].as_ref()
+    pub(super) fn is_empty(&self) -> bool {
+        self.used == 0 && self.old.is_empty()
     }
 
-    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Record> {
+    pub(super) fn get(&self, number: u64) -> Option<&T> {
         let (page, slot) = place(number);
-        self.page_mut(page)?.records[slot].as_mut()
+        self.page(page)?.entries[slot].as_ref()
     }
 
-    /// Adds a record, whose number is higher than that of every other one.
-    pub(super) fn insert(&mut self, number: u64, record: Record) {
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
+        let (page, slot) = place(number);
+        self.page_mut(page)?.entries[slot].as_mut()
+    }
+
+    /// Adds an entry, whose number is higher than that of every other one.
+    pub(super) fn insert(&mut self, number: u64, entry: T) {
         let (at, slot) = place(number);
         if slot == 0 || self.page(at).is_none() {
             self.add_page(at);
         }
         if let Some(page) = self.page_mut(at) {
             page.used += 1;
-            page.records[slot] = Some(record);
+            page.entries[slot] = Some(entry);
         }
     }
 
@@ -112,15 +122,15 @@ impl Pages {
         self.first += 1;
     }
 
-    pub(super) fn remove(&mut self, number: u64) -> Option<Record> {
+    pub(super) fn remove(&mut self, number: u64) -> Option<T> {
         let (at, slot) = place(number);
         let page = self.page_mut(at)?;
-        let record = page.records[slot].take()?;
+        let entry = page.entries[slot].take()?;
         page.used -= 1;
         if page.used == 0 {
             self.remove_page(at);
         }
-        Some(record)
+        Some(entry)
     }
 
     fn remove_page(&mut self, at: u64) {
@@ -137,28 +147,35 @@ impl Pages {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Record> {
-        self.iter_from(0)
+    /// The entries by number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.iter_from_page(0)
     }
 
-    /// The records with at least this number, by number.
-    pub(super) fn iter_from(&self, number: u64) -> impl Iterator<Item = &Record> {
-        let (at, _) = place(number);
+    fn iter_from_page(&self, at: u64) -> impl Iterator<Item = &T> {
         let old = self.old.range(at..).map(|(_, page)| page);
         let skipped = self.index(at).unwrap_or(0).min(self.recent.len());
         let pages = old.chain(self.recent.range(skipped..).flatten());
-        let records = pages.flat_map(|page| page.records.iter().flatten());
-        records.filter(move |record| record.number() >= number)
+        pages.flat_map(|page| page.entries.iter().flatten())
     }
 
-    pub(super) fn into_records(self) -> impl Iterator<Item = Record> {
+    pub(super) fn into_values(self) -> impl Iterator<Item = T> {
         let pages = self.old.into_values().chain(self.recent.into_iter().flatten());
-        pages.flat_map(|page| page.records.into_iter().flatten())
+        pages.flat_map(|page| page.entries.into_iter().flatten())
     }
 }
 
-impl Page {
+impl Pages<Record> {
+    /// The records with at least this number, by number.
+    pub(super) fn iter_from(&self, number: u64) -> impl Iterator<Item = &Record> {
+        let (at, _) = place(number);
+        self.iter_from_page(at).filter(move |record| record.number() >= number)
+    }
+}
+
+impl<T> Page<T> {
+    #[expect(clippy::unnecessary_box_returns, reason = "it is made where it stays")]
     fn new() -> Box<Self> {
-        Box::new(Self { used: 0, records: [const { None }; PAGE_LEN], _pad: [0; PAD] })
+        Box::new(Self { used: 0, entries: [const { None }; PAGE_LEN], _pad: [0; PAD] })
     }
 }

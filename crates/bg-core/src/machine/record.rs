@@ -1,9 +1,9 @@
 //! One task in the table. What few tasks use lies in a box that is made on first use.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -125,7 +125,8 @@ pub(crate) struct More {
     pub(super) deadline: Option<Arc<GraceTimer>>,
     /// What work that is done elsewhere is aborted with.
     pub(super) bound: Vec<AbortHandle>,
-    pub(super) waits: BTreeSet<u64>,
+    /// In the order in which they began.
+    pub(super) waits: SmallVec<[u64; 2]>,
     /// How many waits it is lending its slot for.
     pub(super) lent: u32,
     /// What starts it once it has a slot.

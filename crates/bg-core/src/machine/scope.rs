@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::interest::Interest;
 use super::pages::Pages;
+use super::record::Record;
 use crate::effects::Effects;
 use crate::outcome::Reason;
 use crate::sync::{Arc, AtomicUsize, Ordering};
@@ -71,7 +72,7 @@ impl ScopeState {
     }
 
     /// Links a new live member, which has the highest number of all; returns the one before it.
-    pub(super) fn append(&mut self, number: u64, records: &mut Pages) -> u64 {
+    pub(super) fn append(&mut self, number: u64, records: &mut Pages<Record>) -> u64 {
         let prev = std::mem::replace(&mut self.tail, number);
         match records.get_mut(prev) {
             Some(last) => last.next = number,
@@ -83,7 +84,7 @@ impl ScopeState {
     }
 
     /// Takes a member out of the list, and a sweep that was about to stop it past it.
-    pub(super) fn unlink(&mut self, number: u64, records: &mut Pages) {
+    pub(super) fn unlink(&mut self, number: u64, records: &mut Pages<Record>) {
         let Some(record) = records.get_mut(number) else { return };
         let (prev, next) = (record.prev, record.next);
         (record.prev, record.next) = (0, 0);
@@ -100,7 +101,10 @@ impl ScopeState {
         }
     }
 
-    pub(super) fn members<'a>(&self, records: &'a Pages) -> impl Iterator<Item = u64> + use<'a> {
+    pub(super) fn members<'a>(
+        &self,
+        records: &'a Pages<Record>,
+    ) -> impl Iterator<Item = u64> + use<'a> {
         let head = Some(self.head).filter(|&head| head != 0);
         std::iter::successors(head, |&number| {
             records.get(number).map(|record| record.next).filter(|&next| next != 0)

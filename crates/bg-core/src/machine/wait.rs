@@ -1,9 +1,9 @@
 //! Waiting: it observes, and changes nothing that it observes.
 
 use smallvec::SmallVec;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{Foreign, Key, Machine, Record, RootId, ScopeKey, Stamp};
+use super::{Foreign, Key, Live, Machine, Record, RootId, ScopeKey, Stamp};
 use crate::effects::Effects;
 use crate::error::TaskError;
 use crate::id::{TaskId, TaskRef};
@@ -79,9 +79,9 @@ impl Machine {
         let numbers = ids.iter().map(|id| id.number()).collect();
         let begun = self.wait_for(scope.root, numbers, mode, fx);
         let wait = begun.wait;
-        let under_way = self.waits.get(&wait).is_some_and(|slot| !slot.is_over());
+        let under_way = self.waits.get(wait).is_some_and(|slot| !slot.is_over());
         if under_way && self.lend_slot(scope.task(scope.owner), fx) {
-            self.waits.get_mut(&wait).into_iter().for_each(|slot| slot.lender = Some(scope.owner));
+            self.waits.get_mut(wait).into_iter().for_each(|slot| slot.lender = Some(scope.owner));
         }
         Ok(begun)
     }
@@ -107,17 +107,19 @@ impl Machine {
     pub(super) fn wait_for(
         &mut self,
         root: RootId,
-        numbers: BTreeSet<u64>,
+        mut numbers: SmallVec<[u64; 2]>,
         mode: WaitFor,
         fx: &mut Effects,
     ) -> Begun {
         let wait = self.next_wait;
         self.next_wait += 1;
+        numbers.sort_unstable();
+        numbers.dedup();
         let (mut missing, mut ended) = (0, BTreeMap::new());
         for &number in &numbers {
             let Some(record) = self.record_mut(Key { root, number }) else { continue };
             if let Some(live) = record.live_mut() {
-                live.more().waits.insert(wait);
+                live.more().waits.push(wait);
                 missing += 1;
             } else if let Some(end) = record.ended() {
                 ended.insert(end.seq, end.finished.clone());
@@ -128,7 +130,6 @@ impl Machine {
         seen.extend(ended.into_values());
         let ended = seen;
         let succeeded = ended.iter().any(|finished| finished.outcome.is_success());
-        let numbers = numbers.into_iter().collect();
         let (lender, cell) = (None, WaitCell::new());
         let begun = Begun { wait, cell: cell.clone() };
         let slot = WaitSlot { root, lender, numbers, mode, missing, succeeded, ended, cell };
@@ -140,20 +141,20 @@ impl Machine {
     /// Tells a wait that it is over, if it is. What waited for all and lent nothing has nothing
     /// left to ask here: it finds what it sees in its cell, and is forgotten.
     fn tell_if_over(&mut self, wait: u64, fx: &mut Effects) {
-        let Some(slot) = self.waits.get_mut(&wait).filter(|slot| slot.is_over()) else { return };
+        let Some(slot) = self.waits.get_mut(wait).filter(|slot| slot.is_over()) else { return };
         if self.closed || slot.missing > 0 || slot.lender.is_some() {
             return fx.wake(slot.cell.tell(None));
         }
         let ended = std::mem::take(&mut slot.ended);
         fx.wake(slot.cell.tell(Some(ended)));
-        if let Some(slot) = self.waits.remove(&wait) {
+        if let Some(slot) = self.waits.remove(wait) {
             fx.drop(Foreign::Wait(slot.cell));
         }
     }
 
     /// Ends a wait, over or not; `None` if it has been ended before.
     pub(crate) fn end_wait(&mut self, wait: u64, now: Stamp) -> Option<Seen> {
-        let slot = self.waits.remove(&wait)?;
+        let slot = self.waits.remove(wait)?;
         let over = slot.is_over();
         let pending = self.let_go(wait, &slot, |record| record.snapshot(now));
         Some(Seen { over, ended: slot.ended, pending })
@@ -161,7 +162,7 @@ impl Machine {
 
     /// Ends a wait whose holder does not want to know what it has seen.
     pub(crate) fn forget_wait(&mut self, wait: u64, fx: &mut Effects) {
-        let Some(slot) = self.waits.remove(&wait) else { return };
+        let Some(slot) = self.waits.remove(wait) else { return };
         self.let_go(wait, &slot, |_| ());
         fx.drop_all(slot.ended.into_iter().map(Foreign::Finished));
     }
@@ -175,7 +176,7 @@ impl Machine {
         for &number in &slot.numbers {
             let Some(record) = self.record_mut(Key { root: slot.root, number }) else { continue };
             let Some(live) = record.live_mut() else { continue };
-            live.more().waits.remove(&wait);
+            live.forget_wait(wait);
             known.push(know(record));
         }
         known
@@ -183,21 +184,31 @@ impl Machine {
 
     pub(super) fn count_in_waits(
         &mut self,
-        waits: &BTreeSet<u64>,
+        waits: &[u64],
         finished: &Arc<Finished>,
         fx: &mut Effects,
     ) {
-        for wait in waits {
+        for &wait in waits {
             let Some(slot) = self.waits.get_mut(wait) else { continue };
             slot.missing -= 1;
             slot.succeeded |= finished.outcome.is_success();
             slot.ended.push(finished.clone());
-            self.tell_if_over(*wait, fx);
+            self.tell_if_over(wait, fx);
         }
     }
 
     pub(super) fn wake_all_waits(&mut self, fx: &mut Effects) {
-        fx.wake(self.waits.values().filter_map(|slot| slot.cell.tell(None)));
+        fx.wake(self.waits.iter().filter_map(|slot| slot.cell.tell(None)));
+    }
+}
+
+impl Live {
+    fn forget_wait(&mut self, wait: u64) {
+        let Some(more) = &mut self.more else { return };
+        // Their numbers grow.
+        if let Ok(at) = more.waits.binary_search(&wait) {
+            more.waits.remove(at);
+        }
     }
 }
 
