@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::cell::ScopeCell;
 use crate::id::TaskId;
 use crate::outcome::Finished;
+use crate::scope::Scope;
 use crate::sync::Arc;
 use crate::wait::Watch;
 
@@ -21,10 +21,11 @@ pub struct CloseReport {
     pub unresponsive: Vec<TaskId>,
 }
 
-pub(crate) async fn close(cell: &ScopeCell, grace: Duration) -> CloseReport {
+pub(crate) async fn close(scope: &Scope, grace: Duration) -> CloseReport {
+    let cell = scope.cell();
     let closing = cell.shared.call(|machine, fx| machine.close_scope(cell.key, grace, fx));
     let Some((live, begun)) = closing else { return CloseReport::default() };
-    let mut watch = Watch::new(&cell.shared, begun);
+    let mut watch = Watch::new(scope.clone(), Some(begun));
     if !watch.settle(grace).await {
         let now = cell.shared.now();
         for id in &live {

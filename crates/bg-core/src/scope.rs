@@ -270,7 +270,7 @@ impl Scope {
     ///
     /// Safe to drop: the stop goes on, only the report is lost.
     pub async fn close(&self, grace: Duration) -> CloseReport {
-        crate::close::close(&self.0, grace).await
+        crate::close::close(self, grace).await
     }
 
     /// Lists the live and undelivered tasks of this scope, by number. Foreground tasks are not

@@ -28,12 +28,11 @@ use crate::task::Snapshot;
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Wait {
-    scope: Scope,
     ids: Vec<TaskId>,
     mode: WaitFor,
     timeout: Option<Duration>,
     sleep: Option<Pin<Box<Sleep>>>,
-    watch: Option<Watch>,
+    watch: Watch,
 }
 
 /// What a wait saw.
@@ -50,7 +49,8 @@ pub struct Waited {
 
 impl Wait {
     pub(crate) fn new(scope: Scope, ids: Vec<TaskId>) -> Self {
-        Self { scope, ids, mode: WaitFor::All, timeout: None, sleep: None, watch: None }
+        let watch = Watch::new(scope, None);
+        Self { ids, mode: WaitFor::All, timeout: None, sleep: None, watch }
     }
 
     /// Sets when the wait is over; all of them by default.
@@ -66,12 +66,12 @@ impl Wait {
     }
 
     fn begin(&mut self) -> Result<(), TaskError> {
-        let scope = self.scope.cell();
+        let scope = self.watch.scope.cell();
         let begun = scope.shared.call_at(|machine, now, fx| {
             machine.expire(scope.key.root, now, fx);
             machine.begin_wait(scope.key, &self.ids, self.mode, fx)
         });
-        self.watch = Some(Watch::new(&scope.shared, begun.ok_or(TaskError::Closed)??));
+        self.watch.begun = Some(begun.ok_or(TaskError::Closed)??);
         self.sleep = self.timeout.map(|timeout| Box::pin(sleep(timeout)));
         Ok(())
     }
@@ -87,12 +87,11 @@ impl Future for Wait {
     type Output = Result<Waited, TaskError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.watch.is_none() {
+        if self.watch.begun.is_none() {
             self.begin()?;
         }
-        let Some(watch) = self.watch.as_mut() else { return Poll::Ready(Err(TaskError::Closed)) };
         // What has ended counts even if the time is over as well.
-        match watch.poll(cx.waker()) {
+        match self.watch.poll(cx.waker()) {
             Poll::Ready(seen) => {
                 return Poll::Ready(seen.map(Waited::new).ok_or(TaskError::Closed));
             }
@@ -102,7 +101,7 @@ impl Future for Wait {
         if sleep.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        let seen = self.watch.as_mut().and_then(Watch::end);
+        let seen = self.watch.end();
         Poll::Ready(seen.map(Waited::new).ok_or(TaskError::Closed))
     }
 }
@@ -110,43 +109,50 @@ impl Future for Wait {
 /// A wait of the machine's, ended when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    shared: Arc<Shared>,
-    begun: Begun,
+    scope: Scope,
+    begun: Option<Begun>,
     /// The machine knows nothing of it any more.
     ended: bool,
 }
 
 impl Watch {
-    pub(crate) fn new(shared: &Arc<Shared>, begun: Begun) -> Self {
-        Self { shared: shared.clone(), begun, ended: false }
+    pub(crate) fn new(scope: Scope, begun: Option<Begun>) -> Self {
+        Self { scope, begun, ended: false }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.scope.cell().shared
+    }
+
+    /// Returns whether it has begun and is over; if not, the waker is kept.
+    fn look(&self, waker: &Waker) -> bool {
+        self.begun.as_ref().is_some_and(|begun| begun.cell.look(waker))
     }
 
     /// Returns what was seen once the wait is over; `None` when the registry is gone.
     fn poll(&mut self, waker: &Waker) -> Poll<Option<Seen>> {
-        if !self.begun.cell.look(waker) {
-            return Poll::Pending;
-        }
-        Poll::Ready(self.end())
+        if self.look(waker) { Poll::Ready(self.end()) } else { Poll::Pending }
     }
 
     /// Ends the wait, over or not; `None` when the registry is gone.
     pub(crate) fn end(&mut self) -> Option<Seen> {
         let ended = std::mem::replace(&mut self.ended, true);
-        if ended || self.shared.is_closed() {
+        if ended || self.shared().is_closed() {
             return None;
         }
-        if let Some(left) = self.begun.cell.take() {
+        let begun = self.begun.as_ref()?;
+        if let Some(left) = begun.cell.take() {
             return Some(Seen::all(left));
         }
-        let seen = self.shared.call_at(|machine, now, _| machine.end_wait(self.begun.wait, now));
+        let seen = self.shared().call_at(|machine, now, _| machine.end_wait(begun.wait, now));
         // It may have been left in the cell since.
-        seen.flatten().or_else(|| self.begun.cell.take().map(Seen::all))
+        seen.flatten().or_else(|| begun.cell.take().map(Seen::all))
     }
 
     /// Waits until it is over, the time is, or the registry is gone; returns whether it is over.
     pub(crate) async fn settle(&mut self, timeout: Duration) -> bool {
         let over = std::future::poll_fn(|cx| {
-            if self.begun.cell.look(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+            if self.look(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
         });
         tokio::time::timeout(timeout, over).await.is_ok()
     }
@@ -154,8 +160,9 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if !self.ended && self.begun.cell.take().is_none() {
-            self.shared.call(|machine, fx| machine.forget_wait(self.begun.wait, fx));
+        let Some(begun) = self.begun.as_ref().filter(|_| !self.ended) else { return };
+        if begun.cell.take().is_none() {
+            self.shared().call(|machine, fx| machine.forget_wait(begun.wait, fx));
         }
     }
 }
