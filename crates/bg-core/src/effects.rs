@@ -19,8 +19,8 @@ use crate::machine::{Foreign, Key};
 pub(crate) struct Effects {
     /// In the order in which they are run. Most changes lead to few, which need no allocation.
     list: SmallVec<[Effect; 4]>,
-    /// Chores for the shell, which has a runtime.
-    pub(crate) chores: Chores,
+    /// Chores for the shell, which has a runtime; few changes make any.
+    chores: Option<Box<Chores>>,
 }
 
 enum Effect {
@@ -100,6 +100,14 @@ impl Effects {
         self.list.push(Effect::Settle(log.clone()));
     }
 
+    pub(crate) fn chores(&mut self) -> &mut Chores {
+        self.chores.get_or_insert_default()
+    }
+
+    pub(crate) fn take_chores(&mut self) -> Option<Box<Chores>> {
+        self.chores.take()
+    }
+
     /// Runs everything but the chores.
     pub(crate) fn run(&mut self) {
         if self.list.is_empty() {
@@ -121,12 +129,6 @@ impl Effect {
             Self::AbortTask(handle) => handle.abort(),
             Self::Drop(_) | Self::DropWaker(_) => {}
         }
-    }
-}
-
-impl Chores {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.force_after.is_empty() && self.start.is_empty() && !self.sweep
     }
 }
 

@@ -122,7 +122,7 @@ impl Shared {
         let result = change(&mut machine, &mut fx);
         let eager = self.be_eager(&machine);
         drop(machine);
-        self.settle(fx, eager);
+        self.settle(&mut fx, eager);
         result
     }
 
@@ -208,7 +208,7 @@ impl Shared {
         // Either this sees that somebody waits, or the one who begins to wait sees the post.
         fence(Ordering::SeqCst);
         if self.is_eager() {
-            self.settle(Effects::default(), true);
+            self.settle(&mut Effects::default(), true);
         }
     }
 
@@ -244,7 +244,7 @@ impl Shared {
 
     /// After the lock was released: applies what was posted meanwhile if the machine was eager
     /// then, and runs the effects.
-    fn settle(self: &Arc<Self>, mut fx: Effects, mut eager: bool) {
+    fn settle(self: &Arc<Self>, fx: &mut Effects, mut eager: bool) {
         while eager {
             // After each release: either the one who posted sees the lock released, or the one who
             // released it the post.
@@ -253,12 +253,12 @@ impl Shared {
                 break;
             }
             let Some(mut machine) = self.machine.try_lock() else { break };
-            self.apply_posts(&mut machine, &mut fx);
+            self.apply_posts(&mut machine, fx);
             eager = self.be_eager(&machine);
         }
         fx.run();
-        if !fx.chores.is_empty() {
-            self.add_chores(std::mem::take(&mut fx.chores));
+        if let Some(chores) = fx.take_chores() {
+            self.add_chores(*chores);
         }
     }
 

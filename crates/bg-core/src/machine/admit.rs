@@ -73,7 +73,7 @@ impl Machine {
                 more.start = Some(start);
             }
         } else {
-            fx.chores.start.push((key, start));
+            fx.chores().start.push((key, start));
         }
     }
 
@@ -229,7 +229,7 @@ impl Root {
             live.marks.set_slot(Slot::Held);
             let start = live.more.as_mut().and_then(|more| more.start.take());
             let key = Key { root, number };
-            fx.chores.start.extend(start.map(|start| (key, start)));
+            fx.chores().start.extend(start.map(|start| (key, start)));
             self.running += 1;
             self.queued -= 1;
             started.push(key);

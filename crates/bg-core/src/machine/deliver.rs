@@ -79,9 +79,9 @@ impl Machine {
         now: Stamp,
         fx: &mut Effects,
     ) -> Option<Arc<Finished>> {
-        let held = self.take(scope, fx)?;
-        self.ack(held.key, now, fx);
-        Some(held.finished)
+        let Held { key, finished } = self.take(scope, fx)?;
+        self.acked(key, finished.id, now, fx);
+        Some(finished)
     }
 
     /// Claims the oldest outcomes of an inbox.
@@ -201,12 +201,15 @@ impl Machine {
 
     /// Ends a claim: the outcome is delivered. Nothing happens if the root is gone.
     pub(crate) fn ack(&mut self, key: Key, now: Stamp, fx: &mut Effects) {
-        let Some(root) = self.roots.get_mut(key.root.0) else { return };
-        let Some(id) = root.ack_held(key.number, fx) else { return };
-        root.retained.push_back((key.number, now));
+        if let Some(id) = self.held(key) {
+            self.acked(key, id, now, fx);
+        }
+    }
+
+    fn acked(&mut self, key: Key, id: TaskId, now: Stamp, fx: &mut Effects) {
         // Before it is evicted, if it is at once.
         self.publish(key.root, id, fx, || EventKind::Acked);
-        self.expire(key.root, now, fx);
+        self.retain(key, now, fx);
     }
 
     /// Gives a claim back to its place in the inbox, or releases it when there is none any more.
@@ -391,17 +394,6 @@ impl Root {
         }
         ended.delivery = Delivery::Held;
         Some(ended.finished.clone())
-    }
-
-    /// Marks a claimed record as acknowledged; `None` if nobody holds it.
-    fn ack_held(&mut self, number: u64, fx: &mut Effects) -> Option<TaskId> {
-        let ended = self.records.get(number)?.ended()?;
-        if ended.delivery != Delivery::Held {
-            return None;
-        }
-        let id = ended.finished.id;
-        self.mark_acked(number, fx);
-        Some(id)
     }
 
     fn mark_acked(&mut self, number: u64, fx: &mut Effects) {

@@ -210,7 +210,7 @@ impl Live {
             fx.cancel(token.clone());
             let own = self.more.as_ref().and_then(|more| more.grace);
             let grace = grace.or(own).unwrap_or(Task::DEFAULT_GRACE);
-            fx.chores.force_after.push((key, grace));
+            fx.chores().force_after.push((key, grace));
             return false;
         }
         // It never asked for its token, so it would not notice: abort it now. Work that is done

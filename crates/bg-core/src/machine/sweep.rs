@@ -43,7 +43,7 @@ impl Machine {
                 state.sweep = Some(Sweep { reason, grace, cursor, last });
             }
         }
-        fx.chores.sweep = true;
+        fx.chores().sweep = true;
         count
     }
 
