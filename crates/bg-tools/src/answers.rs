@@ -58,7 +58,7 @@ impl ToolContext {
     }
 
     async fn goes_on(&self, task: TaskId, after: Duration) -> Result<ToolOutput, ToolError> {
-        let secs = after.as_secs();
+        let secs = after.as_secs_f64();
         let note = format!("not done after {secs} s: goes on in the background; {WILL_ARRIVE}");
         let known = self.told().of(task);
         let snapshot = self.scope().inspect(task)?;
