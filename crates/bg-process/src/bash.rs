@@ -50,16 +50,15 @@ impl Bash {
 #[serde(deny_unknown_fields)]
 struct Args {
     command: String,
-    /// Return at once.
+    /// Return its task id at once.
     #[serde(default)]
     background: Option<BoolArg>,
-    /// Default 30; then it goes on in the background.
+    /// How long to wait for it, default 30; then it goes on in the background.
     #[serde(default)]
     timeout_secs: Option<SecsArg<MAX_TIMEOUT_SECS>>,
-    #[serde(default)]
+    /// Folder to run in.
     cwd: Option<String>,
-    /// Its standard input.
-    #[serde(default)]
+    /// Text for its standard input.
     stdin: Option<String>,
     /// Keep stdin open for SendToTask.
     #[expect(clippy::doc_markdown, reason = "a model reads it, and pays for each sign")]
@@ -72,8 +71,9 @@ impl Tool for Bash {
     fn definition(&self) -> ToolDefinition {
         ToolDefinition::of::<Args>(
             NAME,
-            "Runs a shell command. A slow one goes on in the background by itself, and its result \
-             arrives later: do not start commands with &.",
+            "Runs a shell command and returns its exit code and output. A slow one goes on in the \
+             background by itself and its result arrives later: do not append &, and do not start \
+             it again.",
         )
     }
 

@@ -67,6 +67,7 @@ struct Args {
     agent_name: String,
     /// All that it needs to know: it does not see your conversation.
     prompt: String,
+    /// Return its task id at once.
     #[serde(default)]
     background: Option<BoolArg>,
     /// A label, in place of its own.
@@ -116,9 +117,9 @@ impl InvokeAgent {
 impl Tool for InvokeAgent {
     fn definition(&self) -> ToolDefinition {
         let description = format!(
-            "Runs a sub-agent and returns its answer. Set background only if you have other work \
-             to do meanwhile, not if you need the answer next: it arrives by itself, do not poll. \
-             Agents: {}",
+            "Runs a sub-agent and returns its answer; a slow one goes on in the background by \
+             itself. Set background only if you have other work to do meanwhile: the answer \
+             arrives by itself, do not wait or poll for it. Agents: {}",
             self.roster()
         );
         ToolDefinition::of::<Args>(Self::NAME, description)

@@ -158,7 +158,7 @@ impl StillRunning {
         let output = News::of(cx.board(), snapshot, known, room.min(NEWS_BYTES)).await?;
         let entry = Entry::of(snapshot, known.listed.is_some() || known.seen.is_some(), room);
         let current = if is_same { entry } else { entry.with_news(snapshot, room) };
-        let note = is_same.then_some(NOTHING_NEW);
+        let note = note_of(status).or_else(|| is_same.then_some(NOTHING_NEW));
         let marks = output.iter().map(News::mark).chain([Mark::Seen(look)]).collect();
         let task_id = snapshot.id;
         Ok((Self { task_id, status, current, output, timeout_secs: None, note }, marks))
@@ -169,6 +169,17 @@ impl StillRunning {
         Self { timeout_secs, ..self }
     }
 }
+
+/// What is to be said of a wait that is over like this: an interruption is one of the wait, and not
+/// of what was waited for.
+pub(crate) fn note_of(status: &str) -> Option<&'static str> {
+    (status == INTERRUPTED).then_some(GOES_ON)
+}
+
+/// How a wait is over when its caller is to do something else.
+pub(crate) const INTERRUPTED: &str = "interrupted";
+
+const GOES_ON: &str = "only your wait was interrupted: nothing was stopped";
 
 const NOTHING_NEW: &str = "nothing new since your last wait; its result will arrive by itself";
 

@@ -55,7 +55,7 @@ pub enum ToolError {
     #[error(transparent)]
     Claim(#[from] ClaimError),
     /// The message was not sent.
-    #[error(transparent)]
+    #[error("not sent: {0}")]
     Send(#[from] SendError),
     /// A task could not be started.
     #[error("could not start: {0}")]

@@ -88,10 +88,10 @@ async fn a_message_that_nobody_reads_is_an_error() {
     let caller = caller();
     let (_, completer) = caller.agent("a", "p");
     let error = caller.error(SEND, r#"{"task_id":1,"message":"x"}"#).await;
-    assert_eq!(error, "task agent:1 takes no messages");
+    assert_eq!(error, "not sent: task agent:1 takes no messages");
     completer.complete(Ok(Output::text("x")));
     let error = caller.error(SEND, r#"{"task_id":1,"message":"x"}"#).await;
-    assert_eq!(error, "task agent:1 is completed");
+    assert_eq!(error, "not sent: task agent:1 is completed");
     let (_, full) = caller.agent("b", "p");
     let _mailbox = full.context().mailbox();
     let args = json!({"task_id": 2, "message": "x".repeat(1 << 19)}).to_string();
@@ -99,7 +99,7 @@ async fn a_message_that_nobody_reads_is_an_error() {
         let wire = caller.wire(SEND, &args).await;
         if !wire.success {
             check_error(&wire.output);
-            assert!(wire.output.starts_with("the mailbox of task agent:2 is full ("));
+            assert!(wire.output.starts_with("not sent: the mailbox of task agent:2 is full ("));
             return;
         }
     }

@@ -44,7 +44,10 @@ struct Answer {
 #[async_trait]
 impl Tool for CancelTask {
     fn definition(&self) -> ToolDefinition {
-        ToolDefinition::of::<Args>(NAME, "Stops a background task and all that it started.")
+        ToolDefinition::of::<Args>(
+            NAME,
+            "Stops a background task and all that it started. Use it instead of kill.",
+        )
     }
 
     async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {

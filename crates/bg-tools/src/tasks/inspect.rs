@@ -28,7 +28,7 @@ pub struct InspectTask;
 struct Args {
     /// Such as "agent:7".
     task_id: TaskIdArg,
-    /// Of an agent's conversation; default 0.
+    /// How many of the last messages of an agent's conversation to show; default 0.
     #[serde(default)]
     recent_blocks: Option<CountArg<0, MAX_BLOCKS>>,
 }
@@ -55,7 +55,8 @@ impl Tool for InspectTask {
     fn definition(&self) -> ToolDefinition {
         ToolDefinition::of::<Args>(
             NAME,
-            "Shows in full what a background task was asked, and what it is doing.",
+            "Shows in full what a background task was asked, and what it is doing. For its output \
+             call ReadTaskOutput.",
         )
     }
 

@@ -31,7 +31,7 @@ pub struct ListBackgroundTasks;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
-    /// List all behind this number, not just what is new.
+    /// List all tasks with a higher number, unchanged ones too.
     #[serde(default)]
     after: Option<CountArg<0, { u64::MAX }>>,
 }
@@ -62,7 +62,8 @@ impl Tool for ListBackgroundTasks {
         ToolDefinition::of::<Args>(
             NAME,
             "Lists your background tasks: running ones, and ended ones whose result you have not \
-             had. Results arrive by themselves; do not poll.",
+             had. Not for waiting: results arrive by themselves, do not poll. What has not changed \
+             since your last list is only counted.",
         )
     }
 

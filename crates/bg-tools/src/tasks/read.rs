@@ -33,11 +33,12 @@ pub struct ReadTaskOutput;
 struct Args {
     /// Such as "process:3".
     task_id: TaskIdArg,
-    /// 0 is the beginning; default: where you stopped.
+    /// Where to begin, 0 for all of it; default: where you stopped.
     #[serde(default)]
     cursor: Option<CountArg<0, { u64::MAX }>>,
     #[serde(default)]
     max_bytes: Option<CountArg<{ LETTER as u64 }, { u64::MAX }>>,
+    /// Default both.
     #[serde(default)]
     stream: Option<StreamArg>,
 }
@@ -76,7 +77,12 @@ struct Answer {
 #[async_trait]
 impl Tool for ReadTaskOutput {
     fn definition(&self) -> ToolDefinition {
-        ToolDefinition::of::<Args>(NAME, "Reads the output of a background task from a cursor on.")
+        ToolDefinition::of::<Args>(
+            NAME,
+            "Reads what a background task has written so far and, once it has ended, its result. \
+             For output that was cut and for a look at a running task; not to find out whether it \
+             has ended: results arrive by themselves.",
+        )
     }
 
     async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {

@@ -39,7 +39,8 @@ impl Tool for SendToTask {
     fn definition(&self) -> ToolDefinition {
         ToolDefinition::of::<Args>(
             NAME,
-            "Sends a message to a running agent, or a line of input to an interactive process.",
+            "Sends a message to a running agent, or a line of input to an interactive process. Does \
+             not wait for a reply.",
         )
     }
 

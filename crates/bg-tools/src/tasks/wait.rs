@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::answers::{StillRunning, deliver};
+use crate::answers::{INTERRUPTED, StillRunning, deliver};
 use crate::args::{SecsArg, TaskIdArg, parse_args};
 use crate::board::Seen;
 use crate::definition::ToolDefinition;
@@ -37,7 +37,7 @@ pub struct WaitTask;
 struct Args {
     /// Such as "agent:7".
     task_id: TaskIdArg,
-    /// Default 30.
+    /// Default 30; then the task goes on.
     #[serde(default)]
     timeout_secs: Option<SecsArg<MAX_TIMEOUT_SECS>>,
 }
@@ -47,8 +47,9 @@ impl Tool for WaitTask {
     fn definition(&self) -> ToolDefinition {
         ToolDefinition::of::<Args>(
             NAME,
-            "Waits for a background task and returns its result. Use it only when you cannot go \
-             on without the result: results arrive by themselves.",
+            "Waits for a background task and returns its result. Call it only when you cannot go \
+             on without the result, not right after starting the task and not in a loop: results \
+             arrive by themselves.",
         )
     }
 
@@ -86,7 +87,7 @@ pub(super) async fn wait(
         Either::Left((seen, _)) => (seen?, "timed_out"),
         // What has ended by now is told, even to a caller that is being stopped.
         Either::Right(((), _)) => {
-            (cx.board().wait(tasks, until, Duration::ZERO).await?, "interrupted")
+            (cx.board().wait(tasks, until, Duration::ZERO).await?, INTERRUPTED)
         }
     };
     let not_ended = seen.timed_out.then_some(word);

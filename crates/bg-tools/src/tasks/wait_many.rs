@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::wait::{DEADLINE, DEFAULT_TIMEOUT, MAX_TIMEOUT_SECS, wait};
-use crate::answers::known;
+use crate::answers::{known, note_of};
 use crate::args::{SecsArg, TaskIdArg, parse_args};
 use crate::definition::ToolDefinition;
 use crate::error::ToolError;
@@ -42,12 +42,13 @@ pub struct WaitTasks;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Args {
+    /// Each such as "agent:7".
     #[schemars(length(min = 1))]
     task_ids: Vec<TaskIdArg>,
-    /// Default all.
+    /// Who has to end; default all.
     #[serde(default)]
     until: Option<UntilArg>,
-    /// Default 30.
+    /// Default 30; then the tasks go on.
     #[serde(default)]
     timeout_secs: Option<SecsArg<MAX_TIMEOUT_SECS>>,
 }
@@ -76,7 +77,7 @@ impl Tool for WaitTasks {
         ToolDefinition::of::<Args>(
             NAME,
             "Waits for several background tasks at once and returns the results of those that have \
-             ended.",
+             ended. Call it only when you cannot go on without them: results arrive by themselves.",
         )
     }
 
@@ -157,6 +158,8 @@ enum Shown {
 struct Answer {
     tasks: Vec<Shown>,
     summary: BTreeMap<&'static str, usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
 }
 
 async fn answer(
@@ -174,7 +177,8 @@ async fn answer(
         for task in &tasks {
             *summary.entry(task.status()).or_default() += 1;
         }
-        let text = to_json(&Answer { tasks, summary })?;
+        let note = not_ended.and_then(note_of);
+        let text = to_json(&Answer { tasks, summary, note })?;
         Ok((text, marks.into_iter().flatten().collect::<Vec<_>>()))
     })?;
     let mut output = ToolOutput::text(text);
