@@ -243,3 +243,27 @@ async fn there_are_no_more_agents_than_there_may_be() {
     assert_eq!(error, "there are 256 agents, which is as many as there may be");
     host.json(MANAGER, json!({"name": "a0", "description": "A change is none."})).await;
 }
+
+#[tokio::test]
+async fn an_empty_word_is_the_default() {
+    let model = script("say primary");
+    let recorded = Recorded::clone(&model);
+    let host = host(model, None);
+    host.json(MANAGER, json!({"name": "a", "model": "", "effort": ""})).await;
+    let spec = host.agents.get("a").unwrap();
+    assert_eq!((spec.model, spec.effort), (None, None));
+    host.json("SA_a", json!({"prompt": "p", "model": " ", "effort": ""})).await;
+    assert_eq!(recorded.requests()[0].effort, None);
+}
+
+#[tokio::test]
+async fn a_description_names_eight_and_counts_the_others() {
+    let names = |what: &str| (0..11).map(|number| format!("{what}{number}")).collect::<Vec<_>>();
+    let spec = AgentSpec::new("a").with_tools(names("T")).with_tags(names("t"));
+    let shown = spec.with_output_schema(json!({})).with_model("quick").routing();
+    let expected = "Delegated subagent worker. Tags: t0, t1, t2, t3, t4, t5, t6, t7 and 3 more. \
+                    Tools: T0, T1, T2, T3, T4, T5, T6, T7 and 3 more. Returns structured output. \
+                    Model: quick.";
+    assert_eq!(shown, expected);
+    assert_eq!(AgentSpec::new("a").with_description(" Looks. ").routing(), "Looks.");
+}
