@@ -44,7 +44,7 @@ impl Host {
     ) -> Result<(), Box<dyn std::error::Error>> {
         print!("{}", manifest(self.cx.scope(), self.background.budget()));
         let arrived = self.cx.scope().inbox().take(16);
-        arrived.iter().for_each(|claim| print!("{}", format_outcome(claim)));
+        print!("{}", arrived.iter().map(|claim| format_outcome(claim)).collect::<String>());
         let mut told: Vec<Claims> = Vec::new();
         for (tool, args) in calls {
             let called = self.background.toolbox().call(&self.cx, tool, args).await;
@@ -54,8 +54,8 @@ impl Host {
         if !is_stored {
             return Err("the provider is overloaded".into());
         }
-        arrived.into_iter().for_each(|claim| drop(claim.ack()));
-        told.into_iter().for_each(|claims| drop(claims.ack()));
+        drop(arrived.into_iter().map(bg_agents::Claim::ack).collect::<Vec<_>>());
+        drop(told.into_iter().map(Claims::ack).collect::<Vec<_>>());
         Ok(())
     }
 }

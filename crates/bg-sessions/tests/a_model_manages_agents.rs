@@ -1,7 +1,6 @@
 //! `subagents_manager` and `SA_<name>`.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-#[allow(dead_code, reason = "a part of it is used")]
 mod common;
 
 use std::path::Path;
