@@ -20,6 +20,7 @@ use bg_tools::{Tool, ToolError, ToolSource, Toolbox, ToolboxError};
 use parking_lot::RwLock;
 
 use crate::agent_tool::AgentTool;
+use crate::compaction::CompactionSpec;
 use crate::effort::Effort;
 use crate::error::{AgentsError, ChangeError, InvokeError};
 use crate::folder::{AgentFolder, Loaded, SkippedFile};
@@ -65,6 +66,7 @@ struct Catalog {
     models: Models,
     agents: RwLock<BTreeMap<String, Arc<Agent>>>,
     folder: Option<AgentFolder>,
+    compaction: CompactionSpec,
     skipped: Vec<SkippedFile>,
     change: tokio::sync::Mutex<()>,
 }
@@ -132,7 +134,13 @@ impl RunOptions {
 impl Agents {
     /// Starts to put agents together.
     pub fn builder(models: Models) -> AgentsBuilder {
-        AgentsBuilder { models, toolbox: Toolbox::new(), specs: Vec::new(), folder: None }
+        AgentsBuilder {
+            models,
+            toolbox: Toolbox::new(),
+            specs: Vec::new(),
+            folder: None,
+            compaction: CompactionSpec::default(),
+        }
     }
 
     /// Starts an agent in the background. Its outcome comes to the inbox of the scope.
@@ -161,6 +169,7 @@ impl Agents {
             prompt: prompt.clone(),
             tools: self.tools_of(&agent),
             model: options.model.unwrap_or_else(|| agent.model.clone()),
+            compaction: self.0.compaction,
             step_cap: agent.spec.step_cap.unwrap_or(AgentSpec::DEFAULT_STEP_CAP),
             effort: options.effort.or(agent.spec.effort),
             output_schema: agent.spec.output_schema.clone().map(Arc::new),
@@ -362,6 +371,7 @@ pub struct AgentsBuilder {
     toolbox: Toolbox,
     specs: Vec<AgentSpec>,
     folder: Option<PathBuf>,
+    compaction: CompactionSpec,
 }
 
 impl AgentsBuilder {
@@ -389,6 +399,12 @@ impl AgentsBuilder {
     /// in the folder stands in place of one of the same name that the host has added.
     pub fn folder(mut self, path: impl Into<PathBuf>) -> Self {
         self.folder = Some(path.into());
+        self
+    }
+
+    /// Sets when and how far the conversations of the agents are compacted.
+    pub fn compaction(mut self, spec: CompactionSpec) -> Self {
+        self.compaction = spec;
         self
     }
 
@@ -421,9 +437,17 @@ impl AgentsBuilder {
                 }
             }
         }
-        let (toolbox, models) = (self.toolbox, self.models);
+        let (toolbox, models, compaction) = (self.toolbox, self.models, self.compaction);
         let (agents, change) = (RwLock::new(agents), tokio::sync::Mutex::new(()));
-        Ok(Agents(Arc::new(Catalog { toolbox, models, agents, folder, skipped, change })))
+        Ok(Agents(Arc::new(Catalog {
+            toolbox,
+            models,
+            agents,
+            folder,
+            compaction,
+            skipped,
+            change,
+        })))
     }
 }
 

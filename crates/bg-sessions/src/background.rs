@@ -1,24 +1,25 @@
 //! The results of a run's own background work, as the model reads them.
 
 use bg_core::{Claim, Scope, TaskId, WaitFor};
-use bg_tools::format_outcome;
+use bg_tools::{Budget, format_outcome_within};
 
-/// Waits until background work of the scope has ended, and claims everything that has: its text,
-/// and the claims to acknowledge once the model's history has it. `None` when nothing is live or
-/// undelivered.
+use crate::compaction::size;
+
+/// Waits until background work of the scope has ended, and claims what has: its text, and the claims
+/// to acknowledge once the model's history has it. `None` when nothing is live or undelivered.
+///
+/// Past so many tokens no further outcome is claimed: it is left for the next turn.
 ///
 /// # Cancel safety
 ///
 /// Safe: outcomes are claimed in the poll that returns them.
-pub(crate) async fn next_burst(scope: &Scope) -> Option<(String, Vec<Claim>)> {
+pub(crate) async fn next_burst(scope: &Scope, tokens: u64) -> Option<(String, Vec<Claim>)> {
     loop {
         // In this order: what ends between the two is claimed, what ends later was seen live.
         let live = live(scope);
-        let inbox = scope.inbox();
-        let claims: Vec<Claim> = std::iter::from_fn(|| inbox.try_next()).collect();
-        if !claims.is_empty() {
-            let text = claims.iter().map(|claim| format_outcome(claim)).collect();
-            return Some((text, claims));
+        let burst = claim(scope, tokens);
+        if !burst.1.is_empty() {
+            return Some(burst);
         }
         if live.is_empty() {
             return None;
@@ -27,6 +28,22 @@ pub(crate) async fn next_burst(scope: &Scope) -> Option<(String, Vec<Claim>)> {
         // claim the outcome, and then nothing would come. An error is a task that is gone by now.
         let _ = scope.wait(live).until(WaitFor::Any).await;
     }
+}
+
+fn claim(scope: &Scope, tokens: u64) -> (String, Vec<Claim>) {
+    let (mut text, mut size, mut claims) = (String::new(), 0_u64, Vec::new());
+    let half = usize::try_from(tokens / 2).unwrap_or(usize::MAX);
+    let budget = Budget::new(half.min(Budget::DEFAULT_TOKENS));
+    let inbox = scope.inbox();
+    while size < tokens
+        && let Some(claim) = inbox.try_next()
+    {
+        let outcome = format_outcome_within(&claim, &budget);
+        size = size.saturating_add(size::text(&outcome));
+        text.push_str(&outcome);
+        claims.push(claim);
+    }
+    (text, claims)
 }
 
 fn live(scope: &Scope) -> Vec<TaskId> {

@@ -102,4 +102,8 @@ pub(crate) enum RunError {
     Model(#[source] ModelError),
     #[error("the model failed {attempts} times")]
     Exhausted { attempts: usize, source: ModelError },
+    #[error("the prompt has about {tokens} tokens and the model's window {window}")]
+    PromptTooLarge { tokens: u64, window: u64 },
+    #[error("the conversation has about {tokens} tokens and the model's window {window}")]
+    ConversationTooLarge { tokens: u64, window: u64 },
 }

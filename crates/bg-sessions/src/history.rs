@@ -37,6 +37,24 @@ impl History {
         self.0.clone()
     }
 
+    /// Makes the conversation that takes the place of one that was too large: a new beginning, then
+    /// the recent turns. `None` if the two do not make up a conversation (I1, I2).
+    pub(crate) fn compacted(head: Vec<Part>, tail: Vec<Message>) -> Option<Self> {
+        let mut messages = vec![Message::user(head)];
+        messages.extend(tail);
+        is_answered(&messages).then(|| Self(Arc::new(messages)))
+    }
+
+    /// Returns the conversation for reading.
+    pub(crate) fn as_slice(&self) -> &[Message] {
+        &self.0
+    }
+
+    /// Returns the conversation for changing what is said in it, not who says it (I1, I2).
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [Message] {
+        Arc::make_mut(&mut self.0).as_mut_slice()
+    }
+
     /// Adds a turn without calls; what calls it has are left out.
     pub(crate) fn push_answer(&mut self, mut turn: Vec<Part>) {
         turn.retain(|part| matches!(part, Part::Text(_) | Part::Thinking(_)));

@@ -8,6 +8,8 @@
 //! - A request to a model has a result for each call before it, whatever was dropped or stopped.
 //! - The outcomes of children that a model is told are acknowledged after its history has them; an
 //!   agent does not end its run over children that still work.
+//! - A conversation is made smaller before it outgrows the model's window: the old one stands until a
+//!   smaller one takes its place, and neither the task nor the list of work is left to a summary.
 //! - A run is bounded in steps; a model that cannot answer now is asked again, a bounded number of
 //!   times.
 //!
@@ -50,7 +52,9 @@
 //! runs. A run is a loop: one turn of the model, then the calls of that turn at the same time, then
 //! the turn and its results into the history in one piece. A turn without calls is the answer,
 //! unless background work of the run is left: then its outcomes are what the model reads next. Past
-//! the step cap the model is asked once more, without tools.
+//! the step cap the model is asked once more, without tools. Before a turn a conversation that is too
+//! large is compacted, as [`CompactionSpec`] says: large old results are cut, then what is old is
+//! summarized by the model.
 //!
 //! # Feature flags
 //!
@@ -60,6 +64,7 @@
 mod agent_tool;
 mod agents;
 mod background;
+mod compaction;
 mod effort;
 mod error;
 mod folder;
@@ -84,6 +89,7 @@ pub use folder::SkippedFile;
 pub use spec::{AgentSpec, SpecError, is_agent_name};
 // Running them.
 pub use agents::{Agents, AgentsBuilder, RunOptions, Upserted};
+pub use compaction::{CompactionSpec, Percent};
 pub use error::{AgentsError, ChangeError, InvokeError};
 pub use invoke::InvokeAgent;
 pub use manager::ManageAgents;
@@ -96,4 +102,4 @@ pub use message::{Message, Part, Role, Thinking, ToolCall, ToolResult};
 #[cfg(feature = "script")]
 pub use script::{Script, ScriptError, ScriptModel, ScriptProblem};
 #[cfg(feature = "test-util")]
-pub use testing::{Recorded, Turn, TurnsModel};
+pub use testing::{Recorded, Turn, TurnsModel, WithSummaries};

@@ -7,7 +7,8 @@
 //! 2. A claimed outcome is acknowledged after the history has it. A run that ends before that gives
 //!    the claim back, and its own outcome lists the task as unclaimed.
 //! 3. What a child cost is added when its outcome is acknowledged, so once.
-//! 4. Nothing is awaited outside [`Run::unless_stopped`]: a stop takes effect at the next poll,
+//! 4. A compaction replaces the history in one assignment, after what it awaits (see `compaction`).
+//! 5. Nothing is awaited outside [`Run::unless_stopped`]: a stop takes effect at the next poll,
 //!    whatever the model or a tool does.
 
 use std::future::Future;
@@ -16,12 +17,13 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bg_core::{Claim, Failure, Finished, Output, TaskContext, TaskResult};
-use bg_tools::{ToolContext, Toolbox};
+use bg_tools::{ToolContext, ToolDefinition, Toolbox};
 use futures_util::future::{Either, select};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::background::next_burst;
+use crate::compaction::{Compaction, CompactionSpec};
 use crate::effort::Effort;
 use crate::error::RunError;
 use crate::history::History;
@@ -30,12 +32,15 @@ use crate::model::{Model, ModelReply, ModelRequest};
 use crate::retry::complete_with_retries;
 use crate::tool_calls::call_all;
 
+mod room;
+
 /// What one run needs to know.
 pub(crate) struct RunSpec {
     pub(crate) instructions: Arc<str>,
     pub(crate) prompt: String,
     pub(crate) tools: Toolbox,
     pub(crate) model: Arc<dyn Model>,
+    pub(crate) compaction: CompactionSpec,
     pub(crate) step_cap: NonZeroU32,
     pub(crate) effort: Option<Effort>,
     pub(crate) output_schema: Option<Arc<Value>>,
@@ -50,11 +55,14 @@ pub(crate) struct Run {
     effort: Option<Effort>,
     output_schema: Option<Arc<Value>>,
     tools: Toolbox,
-    /// One for the whole run: it remembers what the model has been told.
+    /// It remembers what the model has been told, and is made anew when the history is.
     tool_cx: ToolContext,
+    /// Of the step: agents come and go, and some tools are described by them.
+    definitions: Arc<[ToolDefinition]>,
     step_cap: u32,
     steps: u32,
     history: History,
+    compaction: Compaction,
     /// What has been reached: the last text that the model said, and what it all cost.
     output: Output,
 }
@@ -69,6 +77,7 @@ impl Run {
     /// Prepares a run in the task that `cx` belongs to.
     pub(crate) fn new(cx: TaskContext, spec: RunSpec) -> Self {
         let token = cx.token();
+        let compaction = Compaction::new(&spec);
         Self {
             tool_cx: ToolContext::new(cx.scope()).with_token(token.clone()),
             token,
@@ -78,6 +87,8 @@ impl Run {
             effort: spec.effort,
             output_schema: spec.output_schema,
             tools: spec.tools,
+            definitions: Arc::default(),
+            compaction,
             step_cap: spec.step_cap.get(),
             steps: 0,
             history: History::new(spec.prompt),
@@ -108,7 +119,7 @@ impl Run {
     /// One model turn and what it leads to.
     async fn step(&mut self) -> Result<Progress, RunError> {
         self.begin_step();
-        let reply = self.ask(self.request()).await?;
+        let reply = self.turn().await?;
         self.book(&reply);
         let calls: Vec<ToolCall> = reply.tool_calls().cloned().collect();
         if calls.is_empty() || self.is_past_cap() {
@@ -125,6 +136,10 @@ impl Run {
         if self.is_past_cap() && !was_past_cap {
             self.cx.trace(format!("step cap of {} reached", self.step_cap));
         }
+        if !self.is_past_cap() {
+            self.definitions = self.tools.definitions().into();
+            self.compaction.offer(&self.definitions);
+        }
     }
 
     /// The request of this step. Past the cap it has no tools: the model has to answer.
@@ -136,8 +151,7 @@ impl Run {
         if self.is_past_cap() {
             return request;
         }
-        // Anew each time: agents come and go, and some tools are described by them.
-        request.with_tools(self.tools.definitions())
+        request.with_tools(self.definitions.clone())
     }
 
     fn is_past_cap(&self) -> bool {
@@ -180,7 +194,8 @@ impl Run {
     /// outcomes are then the next thing that the model reads.
     async fn answer(&mut self, turn: Vec<Part>) -> Result<Progress, RunError> {
         let scope = self.cx.scope();
-        let Some((text, claims)) = self.unless_stopped(next_burst(&scope)).await? else {
+        let burst = next_burst(&scope, self.compaction.limits().batch());
+        let Some((text, claims)) = self.unless_stopped(burst).await? else {
             return Ok(Progress::Done);
         };
         self.history.push_answer(turn);

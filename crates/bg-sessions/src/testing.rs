@@ -17,6 +17,7 @@ use bg_core::Usage;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::compaction::is_summary_request;
 use crate::history::is_answered;
 use crate::message::{Message, ToolCall};
 use crate::model::{Model, ModelError, ModelInfo, ModelReply, ModelRequest};
@@ -38,6 +39,11 @@ pub enum Turn {
 }
 
 impl Turn {
+    /// Says something of which no cost is known.
+    pub fn say_uncounted(text: impl Into<String>) -> Self {
+        Self::Reply(ModelReply::say(text))
+    }
+
     /// Says something, for 10 tokens in and 1 out.
     pub fn say(text: impl Into<String>) -> Self {
         Self::Reply(ModelReply::say(text).with_usage(turn_usage()))
@@ -91,24 +97,34 @@ fn turn_usage() -> Usage {
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct TurnsModel(Arc<Mutex<VecDeque<Turn>>>);
+pub struct TurnsModel {
+    left: Arc<Mutex<VecDeque<Turn>>>,
+    info: ModelInfo,
+}
 
 impl TurnsModel {
     /// Makes a model that takes these turns.
     pub fn new(turns: impl IntoIterator<Item = Turn>) -> Self {
-        Self(Arc::new(Mutex::new(turns.into_iter().collect())))
+        let left = Arc::new(Mutex::new(turns.into_iter().collect()));
+        Self { left, info: ModelInfo::new("turns") }
+    }
+
+    /// Says how large its window is, in tokens.
+    pub fn with_context_window(mut self, tokens: u64) -> Self {
+        self.info = self.info.with_context_window(tokens);
+        self
     }
 
     fn next(&self) -> Turn {
         let nothing_left = || Turn::Fail(ModelError::fatal("the test gave no further turn"));
-        self.0.lock().pop_front().unwrap_or_else(nothing_left)
+        self.left.lock().pop_front().unwrap_or_else(nothing_left)
     }
 }
 
 #[async_trait]
 impl Model for TurnsModel {
     fn info(&self) -> ModelInfo {
-        ModelInfo::new("turns")
+        self.info.clone()
     }
 
     async fn complete(
@@ -189,5 +205,47 @@ impl<M: Model> Model for Recorded<M> {
         assert!(!request.messages.iter().any(is_empty), "an empty message: {request:#?}");
         self.requests.lock().push(request.clone());
         self.model.complete(request, token).await
+    }
+}
+
+/// A model that leaves the requests for summaries of a conversation to another one.
+///
+/// # Examples
+///
+/// ```
+/// use bg_sessions::{Model, Turn, TurnsModel, WithSummaries};
+///
+/// let work = TurnsModel::new([Turn::say("done")]).with_context_window(8000);
+/// let model = WithSummaries::new(work, TurnsModel::new([Turn::say("so far so good")]));
+/// assert_eq!(model.info().context_window, Some(8000));
+/// ```
+#[derive(Clone, Debug)]
+pub struct WithSummaries<M, S> {
+    work: M,
+    summaries: S,
+}
+
+impl<M: Model, S: Model> WithSummaries<M, S> {
+    /// Makes a model that is `work` and summarizes as `summaries` does.
+    pub fn new(work: M, summaries: S) -> Self {
+        Self { work, summaries }
+    }
+}
+
+#[async_trait]
+impl<M: Model, S: Model> Model for WithSummaries<M, S> {
+    fn info(&self) -> ModelInfo {
+        self.work.info()
+    }
+
+    async fn complete(
+        &self,
+        request: ModelRequest,
+        token: CancellationToken,
+    ) -> Result<ModelReply, ModelError> {
+        if is_summary_request(&request) {
+            return self.summaries.complete(request, token).await;
+        }
+        self.work.complete(request, token).await
     }
 }

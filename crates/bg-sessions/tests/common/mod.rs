@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bg_core::{Finished, Output, Scope, Task, TaskId};
 use bg_sessions::{
-    AgentSpec, Agents, Model, ModelRequest, Models, Part, Recorded, RunOptions, ScriptModel,
-    ToolResult, Turn, TurnsModel,
+    AgentSpec, Agents, Model, ModelReply, ModelRequest, Models, Part, Recorded, RunOptions,
+    ScriptModel, ToolCall, ToolResult, Turn, TurnsModel,
 };
 use bg_tools::{Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, Toolbox};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -108,7 +108,7 @@ pub(crate) fn agents_with_cap(model: impl Model, toolbox: Toolbox, cap: u32) -> 
     Agents::builder(Models::new("test", model)).toolbox(toolbox).agent(spec).build().unwrap()
 }
 
-fn worker(toolbox: &Toolbox) -> AgentSpec {
+pub(crate) fn worker(toolbox: &Toolbox) -> AgentSpec {
     AgentSpec::new(AGENT).with_instructions("Work.").with_tools(toolbox.names())
 }
 
@@ -156,4 +156,51 @@ pub(crate) fn texts(request: &ModelRequest) -> Vec<String> {
         _ => None,
     };
     last.filter_map(text).collect()
+}
+
+/// Answers with as many bytes of text as its argument `bytes` says, however many.
+pub(crate) fn blob() -> Arc<dyn Tool> {
+    tool("Blob", async |_, args| {
+        let bytes = args["bytes"].as_u64().unwrap_or_default();
+        Ok(ToolOutput::text("x".repeat(bytes.try_into().unwrap())))
+    })
+}
+
+pub(crate) fn blob_call(bytes: u64) -> Turn {
+    let call = ToolCall::new("b", "Blob", format!("{{\"bytes\": {bytes}}}"));
+    Turn::Reply(ModelReply::call([call]))
+}
+
+/// The texts of the first message of a request.
+pub(crate) fn first_texts(request: &ModelRequest) -> Vec<String> {
+    let parts = request.messages.first().into_iter().flat_map(|message| &message.parts);
+    let text = |part: &Part| match part {
+        Part::Text(text) => Some(text.clone()),
+        _ => None,
+    };
+    parts.filter_map(text).collect()
+}
+
+fn tokens_of(text: &str) -> u64 {
+    let tokens = text.len().div_ceil(4).max(text.chars().count().div_ceil(2));
+    tokens.try_into().unwrap()
+}
+
+/// The size of a request, by the estimate that the crate documents.
+pub(crate) fn tokens(request: &ModelRequest) -> u64 {
+    let tools = request.tools.iter().flat_map(|tool| {
+        [tool.name.clone(), tool.description.clone(), tool.parameters.to_string()]
+    });
+    let parts = request.messages.iter().flat_map(|message| &message.parts);
+    let parts = parts.flat_map(|part| match part {
+        Part::Text(text) => vec![text.clone()],
+        Part::Thinking(thinking) => vec![thinking.text.clone()],
+        Part::ToolCall(call) => vec![call.id.clone(), call.name.clone(), call.args.clone()],
+        Part::ToolResult(result) => {
+            vec![result.call_id.clone(), result.name.clone(), result.output.clone()]
+        }
+        other => panic!("a part of another kind: {other:?}"),
+    });
+    let texts = [request.instructions.to_string()].into_iter().chain(tools).chain(parts);
+    texts.map(|text| tokens_of(&text)).sum()
 }

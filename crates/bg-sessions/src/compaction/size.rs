@@ -1,0 +1,93 @@
+//! How large a conversation is, in tokens.
+//!
+//! A text is taken to have a token for every four bytes or every two characters, whichever is more
+//! (`docs/design/0006-compaction.md` says why). What the provider has counted wins over that.
+
+use bg_core::text::prefix as bytes_prefix;
+use bg_tools::ToolDefinition;
+
+use crate::message::{Message, Part};
+
+/// Estimates the tokens of a text, rounded up.
+pub(crate) fn text(text: &str) -> u64 {
+    let chars = if text.is_ascii() { text.len() } else { text.chars().count() };
+    let tokens = text.len().div_ceil(4).max(chars.div_ceil(2));
+    tokens.try_into().unwrap_or(u64::MAX)
+}
+
+/// Returns how many bytes a text can have that surely has no more than so many tokens.
+pub(super) fn bytes_within(tokens: u64) -> usize {
+    usize::try_from(tokens.saturating_mul(2)).unwrap_or(usize::MAX)
+}
+
+/// Returns a prefix of no more than so many tokens.
+pub(super) fn prefix(text: &str, tokens: u64) -> &str {
+    bytes_prefix(text, bytes_within(tokens))
+}
+
+pub(super) fn sum(sizes: impl IntoIterator<Item = u64>) -> u64 {
+    sizes.into_iter().fold(0, u64::saturating_add)
+}
+
+pub(super) fn part(part: &Part) -> u64 {
+    match part {
+        Part::Text(said) => text(said),
+        Part::Thinking(thinking) => {
+            sum([text(&thinking.text), text(thinking.signature.as_deref().unwrap_or(""))])
+        }
+        Part::ToolCall(call) => sum([&call.id, &call.name, &call.args].map(|said| text(said))),
+        Part::ToolResult(result) => {
+            sum([&result.call_id, &result.name, &result.output].map(|said| text(said)))
+        }
+    }
+}
+
+pub(super) fn message(message: &Message) -> u64 {
+    sum(message.parts.iter().map(part))
+}
+
+pub(super) fn messages(messages: &[Message]) -> u64 {
+    sum(messages.iter().map(message))
+}
+
+pub(super) fn definitions(tools: &[ToolDefinition]) -> u64 {
+    let one = |tool: &ToolDefinition| {
+        let parameters = tool.parameters.to_string();
+        sum([&tool.name, &tool.description, &parameters].map(|said| text(said)))
+    };
+    sum(tools.iter().map(one))
+}
+
+/// Returns `value * numerator / denominator`, rounded down; `value` if there is nothing to divide by.
+pub(super) fn scaled(value: u64, numerator: u64, denominator: u64) -> u64 {
+    let product = u128::from(value) * u128::from(numerator);
+    let scaled = product.checked_div(u128::from(denominator)).unwrap_or(u128::from(value));
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
+/// What the provider has counted of a conversation, and what had been estimated for the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Meter {
+    /// Zero if it has not said.
+    counted: u64,
+    estimated: u64,
+}
+
+impl Meter {
+    /// Takes the provider's count of a request for which so much had been estimated.
+    pub(crate) fn count(&mut self, counted: u64, estimated: u64) {
+        if counted > 0 {
+            *self = Self { counted, estimated };
+        }
+    }
+
+    /// Returns the size of a conversation by its estimate. What was added since the count is
+    /// estimated; what is left of a conversation that got smaller is a share of the count.
+    pub(crate) fn total(&self, estimated: u64) -> u64 {
+        match estimated.checked_sub(self.estimated) {
+            _ if self.counted == 0 => estimated,
+            Some(added) => self.counted.saturating_add(added),
+            None => scaled(self.counted, estimated, self.estimated),
+        }
+    }
+}

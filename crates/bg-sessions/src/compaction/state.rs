@@ -1,0 +1,234 @@
+//! What a run knows about the size of its conversation.
+
+use std::sync::Arc;
+
+use bg_core::text;
+use bg_tools::ToolDefinition;
+
+use super::draft::{Draft, Ending, Material};
+use super::limits::Limits;
+use super::marks::{self, DROPPED_TOKENS, Dropped};
+use super::shorten;
+use super::size::{self, Meter};
+use crate::error::RunError;
+use crate::history::History;
+use crate::message::Part;
+use crate::runner::RunSpec;
+
+/// Why room is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Only if the conversation is as large as it looks.
+    Size,
+    /// The provider says that it is too large.
+    Overflow,
+}
+
+/// What came of a compaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// The history is another one, with a summary.
+    Summarized,
+    /// The history is another one, without what was old.
+    Dropped,
+    /// The history is what it was.
+    Stands,
+}
+
+/// The size of a run's conversation, and what stands for the part of it that is gone.
+#[derive(Debug)]
+pub(crate) struct Compaction {
+    limits: Limits,
+    task: Arc<str>,
+    /// What every request has, in tokens: instructions, the schema of the answer.
+    told: u64,
+    tools: u64,
+    meter: Meter,
+    /// What stands for the older conversation; `None` as long as it stands itself.
+    older: Option<Older>,
+    /// No summary is asked for before the conversation is that large again.
+    not_before: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Older {
+    summary: Option<String>,
+    dropped: Dropped,
+}
+
+impl Compaction {
+    pub(crate) fn new(run: &RunSpec) -> Self {
+        let schema = run.output_schema.as_ref().map_or(0, |schema| size::text(&schema.to_string()));
+        Self {
+            limits: Limits::new(&run.compaction, &run.model.info()),
+            task: run.prompt.as_str().into(),
+            told: size::text(&run.instructions).saturating_add(schema),
+            tools: 0,
+            meter: Meter::default(),
+            older: None,
+            not_before: 0,
+        }
+    }
+
+    /// Takes the tools of the next request. They count in requests without them too: the one after
+    /// may have them again.
+    pub(crate) fn offer(&mut self, tools: &[ToolDefinition]) {
+        self.tools = size::definitions(tools);
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Takes the provider's count of a request with this history; zero if it does not count.
+    pub(crate) fn counted(&mut self, history: &History, input_tokens: u64) {
+        self.meter.count(input_tokens, self.estimate(history));
+    }
+
+    /// The size of a request with this history, as far as one can know.
+    pub(crate) fn size(&self, history: &History) -> u64 {
+        self.meter.total(self.estimate(history))
+    }
+
+    fn estimate(&self, history: &History) -> u64 {
+        size::sum([self.told, self.tools, size::messages(history.as_slice())])
+    }
+
+    /// Checks that a request with this history is within the window, if that is known. An estimate
+    /// that the provider's counts contradict is not enough to end a run, nor the other way round.
+    ///
+    /// # Errors
+    ///
+    /// That it is not.
+    pub(crate) fn check(&self, history: &History) -> Result<(), RunError> {
+        let tokens = self.size(history).min(self.estimate(history));
+        let window = self.limits.window;
+        if tokens <= window || !self.limits.window_is_known {
+            return Ok(());
+        }
+        Err(match history.as_slice() {
+            [_] => RunError::PromptTooLarge { tokens, window },
+            _ => RunError::ConversationTooLarge { tokens, window },
+        })
+    }
+
+    /// Shortens results of tools: old ones past the first limit, those of the last turn if the
+    /// window would not hold them. Returns whether it did.
+    pub(crate) fn shorten(&self, history: &mut History, need: Need) -> bool {
+        let is_large = need == Need::Overflow || self.size(history) > self.limits.shorten;
+        let old = is_large
+            && shorten::has_old_results(history.as_slice())
+            && shorten::old_results(history.as_mut_slice());
+        let last = self.must_fit(history, need) && {
+            let room = self.target(history, need).saturating_sub(self.fixed_and_pinned());
+            shorten::last_results(history.as_mut_slice(), room / 2)
+        };
+        old || last
+    }
+
+    /// Begins a compaction, if one is needed and can come to something.
+    pub(crate) fn draft(&self, history: &History, need: Need) -> Option<Draft> {
+        let size = self.size(history);
+        let must_fit = self.must_fit(history, need);
+        if !must_fit && (size <= self.limits.summarize || size < self.not_before) {
+            return None;
+        }
+        let shown = self.limits.pinned_task(&self.task);
+        let material = Material {
+            messages: history.as_slice(),
+            head_parts: self.head_parts(),
+            task: &self.task,
+            rest_of_task: if self.older.is_none() { &self.task[shown.len()..] } else { "" },
+            earlier: self.older.as_ref().and_then(|older| older.summary.as_deref()),
+            limits: &self.limits,
+            fixed: self.fixed_and_pinned(),
+            target: self.target(history, need),
+        };
+        Draft::new(&material, !must_fit)
+    }
+
+    /// Replaces the history, if what comes of the draft is a conversation and small enough.
+    pub(crate) fn settle(
+        &mut self,
+        history: &mut History,
+        draft: Draft,
+        ending: Ending,
+        manifest: &str,
+    ) -> Settled {
+        let next = self.next(draft, ending, manifest);
+        let Some((next, older, settled)) = next else {
+            self.not_before = self.size(history).saturating_add(self.limits.tail);
+            return Settled::Stands;
+        };
+        (*history, self.older, self.not_before) = (next, Some(older), 0);
+        settled
+    }
+
+    fn next(
+        &self,
+        draft: Draft,
+        ending: Ending,
+        manifest: &str,
+    ) -> Option<(History, Older, Settled)> {
+        let (older, settled) = self.older_after(&draft, ending)?;
+        let head = self.head(&older, &draft, manifest);
+        let next = History::compacted(head, draft.tail)?;
+        (self.estimate(&next) <= draft.target).then_some((next, older, settled))
+    }
+
+    fn older_after(&self, draft: &Draft, ending: Ending) -> Option<(Older, Settled)> {
+        let dropped = self.older.as_ref().map(|older| older.dropped).unwrap_or_default();
+        Some(match ending {
+            Ending::Stands => return None,
+            Ending::Summary(text) => {
+                let most = size::bytes_within(draft.summary_tokens);
+                let summary = Some(text::cut(text, most));
+                (Older { summary, dropped }, Settled::Summarized)
+            }
+            Ending::Dropped => {
+                let summary = draft.earlier().map(str::to_owned);
+                (Older { summary, dropped: draft.lost(dropped) }, Settled::Dropped)
+            }
+        })
+    }
+
+    /// Writes the two parts that a compacted history begins with.
+    fn head(&self, older: &Older, draft: &Draft, manifest: &str) -> Vec<Part> {
+        let summary = older.summary.as_deref();
+        let summary = summary.map(|text| marks::summary(text, draft.summary_tokens));
+        let older = marks::dropped(older.dropped) + &summary.unwrap_or_default();
+        vec![Part::Text(self.pinned(manifest)), Part::Text(older)]
+    }
+
+    fn pinned(&self, manifest: &str) -> String {
+        let shown = self.limits.pinned_task(&self.task);
+        marks::pinned(shown, self.task.len() - shown.len(), manifest)
+    }
+
+    /// What stands in every compacted history, with as much work in the list as it can hold.
+    fn fixed_and_pinned(&self) -> u64 {
+        let work = u64::try_from(self.limits.manifest().tokens()).unwrap_or(u64::MAX);
+        size::sum([self.told, self.tools, size::text(&self.pinned("")), work, DROPPED_TOKENS])
+    }
+
+    fn must_fit(&self, history: &History, need: Need) -> bool {
+        need == Need::Overflow || self.size(history) > self.limits.window
+    }
+
+    /// What a new history may come to by the estimate: seven tenths of the old one, and below the
+    /// limit if the old one does not fit the window.
+    fn target(&self, history: &History, need: Need) -> u64 {
+        let estimate = self.estimate(history);
+        let most = size::scaled(estimate, 7, 10);
+        if !self.must_fit(history, need) {
+            return most;
+        }
+        most.min(size::scaled(estimate, self.limits.summarize, self.size(history)))
+    }
+
+    /// How many parts of the first message are not conversation: the task, or what a compaction has
+    /// put in its place.
+    fn head_parts(&self) -> usize {
+        if self.older.is_some() { 2 } else { 1 }
+    }
+}

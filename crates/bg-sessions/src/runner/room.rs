@@ -1,0 +1,99 @@
+//! Asking the model within its window.
+
+#[cfg(all(test, feature = "test-util"))]
+mod tests;
+
+use bg_core::Phase;
+use bg_tools::{ToolContext, manifest};
+
+use super::Run;
+use crate::compaction::{Draft, Ending, Judged, Need, Settled};
+use crate::error::RunError;
+use crate::model::{ModelError, ModelReply};
+
+impl Run {
+    /// One turn of the model. If its provider says that the conversation is too large, it is made
+    /// smaller once and asked again.
+    pub(super) async fn turn(&mut self) -> Result<ModelReply, RunError> {
+        self.make_room(Need::Size).await?;
+        self.compaction.check(&self.history)?;
+        let reply = match self.ask(self.request()).await {
+            Err(RunError::Model(overflow @ ModelError::ContextOverflow { .. })) => {
+                self.turn_after(overflow).await?
+            }
+            reply => reply?,
+        };
+        self.compaction.counted(&self.history, reply.usage.input_tokens);
+        Ok(reply)
+    }
+
+    async fn turn_after(&mut self, overflow: ModelError) -> Result<ModelReply, RunError> {
+        if !self.make_room(Need::Overflow).await? {
+            return Err(RunError::Model(overflow));
+        }
+        self.ask(self.request()).await
+    }
+
+    /// Makes the conversation smaller, if it has to be and can be. Returns whether it did.
+    ///
+    /// # Cancel safety
+    ///
+    /// The history is what it was until a new one takes its place.
+    async fn make_room(&mut self, need: Need) -> Result<bool, RunError> {
+        let shortened = self.shorten(need);
+        let Some(mut draft) = self.compaction.draft(&self.history, need) else {
+            return Ok(shortened);
+        };
+        self.cx.phase(Phase::WaitingForModel);
+        let ending = self.summarize(&mut draft).await;
+        self.cx.phase(Phase::Working);
+        Ok(self.settle(draft, ending?) || shortened)
+    }
+
+    fn shorten(&mut self, need: Need) -> bool {
+        let before = self.compaction.size(&self.history);
+        let shortened = self.compaction.shorten(&mut self.history, need);
+        if shortened {
+            self.trace_sizes("shortened large results", before);
+        }
+        shortened
+    }
+
+    /// Asks for a summary until there is one, or there is none to be had.
+    async fn summarize(&mut self, draft: &mut Draft) -> Result<Ending, RunError> {
+        while let Some(request) = draft.next_request() {
+            let reply = self.ask(request).await;
+            if let Ok(reply) = &reply {
+                self.output.usage_mut().add(&reply.usage);
+            }
+            match draft.judge(reply)? {
+                Judged::Ends(ending) => return Ok(ending),
+                Judged::Refused(why) => self.cx.trace(format!("summary not taken: {why}")),
+            }
+        }
+        Ok(Ending::Dropped)
+    }
+
+    /// Replaces the history. What the model had been told is gone with the old one, so its tools
+    /// may tell it again.
+    fn settle(&mut self, draft: Draft, ending: Ending) -> bool {
+        let before = self.compaction.size(&self.history);
+        let manifest = manifest(&self.cx.scope(), &self.compaction.limits().manifest());
+        let settled = self.compaction.settle(&mut self.history, draft, ending, &manifest);
+        match settled {
+            Settled::Stands => {
+                self.cx.trace("not compacted: the conversation stands as it is");
+                return false;
+            }
+            Settled::Summarized => self.trace_sizes("compacted", before),
+            Settled::Dropped => self.trace_sizes("older conversation dropped", before),
+        }
+        self.tool_cx = ToolContext::new(self.cx.scope()).with_token(self.token.clone());
+        true
+    }
+
+    fn trace_sizes(&self, what: &str, before: u64) {
+        let after = self.compaction.size(&self.history);
+        self.cx.trace(format!("{what}: about {before} tokens, now {after}"));
+    }
+}
