@@ -326,6 +326,31 @@ async fn each_new_input_may_overflow_once() {
     assert_eq!(completed(&finished).text, "done");
 }
 
+/// Twelve outcomes of 600 tokens are there at the same moment.
+#[tokio::test(start_paused = true)]
+async fn results_of_background_work_come_in_batches_that_fit() {
+    let args = format!("{{\"ms\": 50, \"text\": \"{}\"}}", "x".repeat(1200));
+    let begin = || {
+        let call = bg_sessions::ToolCall::new("s", "Start", &args);
+        Turn::Reply(ModelReply::call([call]))
+    };
+    let begins = std::iter::repeat_with(begin).take(12);
+    let answers = std::iter::repeat_with(|| Turn::say_uncounted("noted")).take(40);
+    let work: Vec<Turn> = begins.chain(answers).collect();
+    let (work, _, model) = model(work, (0..40).map(|_| Turn::say("so far")));
+    let finished = run_with(model, CompactionSpec::default(), "go").await;
+    assert_eq!(completed(&finished).text, "noted");
+    assert!(finished.unclaimed().is_empty());
+    let outcomes = |request| {
+        let texts = common::texts(request).concat();
+        parse_outcomes(&texts).len()
+    };
+    let batches: Vec<usize> = work.requests().iter().map(outcomes).collect();
+    assert_eq!(batches.iter().sum::<usize>(), 12, "{batches:?}");
+    assert!(batches.iter().all(|batch| *batch <= 4), "{batches:?}");
+    assert!(work.requests().iter().all(|request| tokens(request) <= WINDOW));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_summary_can_be_stopped_at_once() {
     let (_, summaries, model) = model(six_blobs(), [Turn::Hang]);

@@ -318,6 +318,30 @@ fn a_conversation_at_the_limit_stands_and_one_token_more_does_not() {
 }
 
 #[test]
+fn a_busy_model_is_asked_again_when_the_conversation_has_grown_by_a_tail() {
+    let (mut compaction, mut history) = (compaction(60_000, "go"), History::new("go".into()));
+    let event = Event::Exchange { said: 0, calls: vec![(0, 900)] };
+    let mut number = 0;
+    let mut grow = |history: &mut History| {
+        happen(history, number, &event);
+        number += 1;
+    };
+    while compaction.draft(&history, Need::Size).is_none() {
+        grow(&mut history);
+    }
+    let size = compaction.size(&history);
+    let draft = compaction.draft(&history, Need::Size).unwrap();
+    let settled = compaction.settle(&mut history, draft, Ending::Stands, "");
+    assert_eq!(settled, Settled::Stands);
+    while compaction.draft(&history, Need::Size).is_none() {
+        grow(&mut history);
+    }
+    let grown = compaction.size(&history) - size;
+    let tail = compaction.limits().tail;
+    assert!((tail..tail + 500).contains(&grown), "{grown}");
+}
+
+#[test]
 fn a_result_that_is_shortened_twice_says_how_much_it_was_at_first() {
     let mut history = History::new("go".into());
     happen(&mut history, 0, &Event::Exchange { said: 0, calls: vec![(0, 100_000)] });
