@@ -52,6 +52,12 @@ impl ScopeCell {
         let gauge = self.shared.call(|machine, _| machine.gauge(self.key)).flatten();
         gauge.is_none_or(|gauge| self.gauge.get_or_init(|| gauge).is_empty())
     }
+
+    /// Returns whether somebody who wants to claim something has to look. Where something has just
+    /// ended he does: it would take the lock to find out whose it was, and he takes it anyway.
+    pub(crate) fn may_have(&self) -> bool {
+        (self.gauge.get().is_some() && self.shared.has_ends()) || !self.is_empty()
+    }
 }
 
 /// A scope that does not keep its root open.

@@ -50,10 +50,10 @@ impl Inbox {
 
     /// Claims the oldest outcome, if there is one now.
     pub fn try_next(&self) -> Option<Claim> {
-        if self.is_empty() {
+        let cell = self.0.cell();
+        if !cell.may_have() {
             return None;
         }
-        let cell = self.0.cell();
         let held = cell.shared.call(|machine, fx| machine.take(cell.key, fx)).flatten()?;
         Some(Claim::new(self.0.clone(), held))
     }
@@ -236,7 +236,8 @@ impl Iterator for Drain {
     type Item = Arc<Finished>;
 
     fn next(&mut self) -> Option<Arc<Finished>> {
-        if self.taken.is_empty() && self.yielded.is_empty() && self.inbox.is_empty() {
+        let goes_on = !(self.taken.is_empty() && self.yielded.is_empty());
+        if !goes_on && !self.inbox.0.cell().may_have() {
             return None;
         }
         if self.batch == 1 {

@@ -198,10 +198,20 @@ impl Shared {
         self.posted();
     }
 
-    /// Leaves the end of a task (I3).
+    /// Applies the end of a task at once if somebody waits for it and nobody holds the lock, and
+    /// leaves it otherwise (I3).
     pub(crate) fn post_end(self: &Arc<Self>, key: Key, finished: Arc<Finished>, now: Stamp) {
-        self.ends.put((key, finished, now));
-        self.posted();
+        let machine = if self.is_eager() { self.machine.try_lock() } else { None };
+        let Some(mut machine) = machine else {
+            self.ends.put((key, finished, now));
+            return self.posted();
+        };
+        let mut fx = Effects::default();
+        self.apply_posts(&mut machine, &mut fx);
+        machine.finish(key, finished, now, &mut fx);
+        let eager = self.be_eager(&machine);
+        drop(machine);
+        self.settle(&mut fx, eager);
     }
 
     fn posted(self: &Arc<Self>) {
