@@ -1,5 +1,6 @@
 //! What a scope's clones share.
 
+use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 
 use tokio::runtime::Handle;
@@ -60,9 +61,12 @@ impl ScopeCell {
     }
 }
 
-/// A scope that does not keep its root open.
+/// A scope that does not keep its root open; see [`Scope::downgrade`].
+///
+/// Two of them are equal if they are of the same scope of the same registry, whichever handles they
+/// were made of.
 #[derive(Clone, Debug)]
-pub(crate) struct WeakScope {
+pub struct WeakScope {
     cell: Weak<ScopeCell>,
     shared: Arc<Shared>,
     key: ScopeKey,
@@ -86,7 +90,8 @@ impl WeakScope {
         self.upgrade().is_none_or(|scope| scope.inbox().is_empty())
     }
 
-    fn upgrade(&self) -> Option<Scope> {
+    /// Returns the scope; `None` for that of a root which nobody holds any more.
+    pub fn upgrade(&self) -> Option<Scope> {
         match self.cell.upgrade() {
             Some(cell) => Some(Scope::of(cell)),
             // The scope of a task lives as long as the task, whoever has a handle to it.
@@ -95,6 +100,21 @@ impl WeakScope {
             }
             None => None,
         }
+    }
+}
+
+impl PartialEq for WeakScope {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared) && self.key == other.key
+    }
+}
+
+impl Eq for WeakScope {}
+
+impl Hash for WeakScope {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // One registry has many scopes; the others are told apart by `eq`.
+        self.key.hash(state);
     }
 }
 

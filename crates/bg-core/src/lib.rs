@@ -117,6 +117,7 @@ mod words;
 
 // The owner, and the capabilities it hands out.
 pub use admin::{Admin, AdminTask, Stats};
+pub use cell::WeakScope;
 pub use completer::Completer;
 pub use context::TaskContext;
 pub use limits::{LimitKind, Limits, Retention};

@@ -178,6 +178,37 @@ impl Mailbox {
         wakers.for_each(|waker| shielded(|| waker.wake()));
     }
 
+    /// Takes no more messages if none is waiting to be received, and returns whether it does so: who
+    /// ends after this has received all that was accepted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::{Message, Registry, SendError, Task};
+    ///
+    /// let registry = Registry::new();
+    /// let root = registry.root_scope();
+    /// let (id, completer) = root.register(Task::agent("write", "a report"))?;
+    /// let mailbox = completer.context().mailbox();
+    /// root.send(id, "use fewer words")?;
+    /// assert!(!mailbox.close_if_empty());
+    /// assert_eq!(mailbox.try_recv(), Some(Message::from("use fewer words")));
+    /// assert!(mailbox.close_if_empty());
+    /// assert_eq!(root.send(id, "and shorter ones"), Err(SendError::Closed(id)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn close_if_empty(&self) -> bool {
+        let mut queue = self.0.lock();
+        if !queue.messages.is_empty() {
+            return false;
+        }
+        queue.closed = true;
+        let wakers = queue.wakers.take();
+        drop(queue);
+        wakers.for_each(|waker| shielded(|| waker.wake()));
+        true
+    }
+
     pub(crate) fn send(&self, id: TaskId, message: Message) -> Result<(), SendError> {
         let mut queue = self.0.lock();
         queue.push(id, message)?;

@@ -46,7 +46,22 @@ impl Scope {
         Self(cell)
     }
 
-    pub(crate) fn downgrade(&self) -> WeakScope {
+    /// Returns a handle that does not keep the root open: for what is kept by, or beside, a task of
+    /// the same root.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::Registry;
+    ///
+    /// let registry = Registry::new();
+    /// let root = registry.root_scope();
+    /// let weak = root.downgrade();
+    /// assert!(weak.upgrade().is_some_and(|scope| scope.downgrade() == weak));
+    /// drop(root);
+    /// assert!(weak.upgrade().is_none());
+    /// ```
+    pub fn downgrade(&self) -> WeakScope {
         WeakScope::new(&self.0)
     }
 

@@ -76,7 +76,7 @@ use crate::shared::Spare;
 use crate::sync::Arc;
 
 /// The number of a root, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RootId(pub(crate) u64);
 
 /// Names a record.
@@ -87,7 +87,7 @@ pub(crate) struct Key {
 }
 
 /// Names a scope: that of a task, or with owner 0 that of the root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ScopeKey {
     pub(crate) root: RootId,
     pub(crate) owner: u64,
