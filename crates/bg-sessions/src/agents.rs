@@ -15,7 +15,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bg_core::{Finished, Scope, Task, TaskId, text};
+use bg_core::{Finished, MailboxCaps, Scope, Task, TaskId, text};
 use bg_tools::{Tool, ToolError, ToolSource, Toolbox, ToolboxError};
 use parking_lot::RwLock;
 
@@ -28,7 +28,7 @@ use crate::invoke::InvokeAgent;
 use crate::manager::ManageAgents;
 use crate::model::Model;
 use crate::models::Models;
-use crate::runner::{Run, RunSpec};
+use crate::runner::{Given, Run, RunSpec};
 use crate::spec::AgentSpec;
 
 /// The agents of a host: definitions, their tools and their models, checked and ready to run.
@@ -72,8 +72,8 @@ struct Catalog {
 }
 
 /// A definition with what it names.
-struct Agent {
-    spec: AgentSpec,
+pub(crate) struct Agent {
+    pub(crate) spec: AgentSpec,
     tools: Toolbox,
     model: Arc<dyn Model>,
     /// The tools of ours that it names. They are not kept here: they hold the agents, and would keep
@@ -164,19 +164,25 @@ impl Agents {
             return Err(InvokeError::EmptyPrompt);
         }
         let label = options.label.unwrap_or_else(|| agent.spec.name.clone());
-        let run = RunSpec {
+        let mut run = self.run_spec(&agent);
+        run.model = options.model.unwrap_or(run.model);
+        run.effort = options.effort.or(run.effort);
+        let task = Task::agent(label, prompt.clone()).mailbox(MailboxCaps::default());
+        let task = if options.foreground { task.foreground() } else { task };
+        Ok(scope.spawn(task, |cx| Run::new(cx, run).drive(Given::prompt(prompt)))?)
+    }
+
+    /// What a worker of an agent has.
+    pub(crate) fn run_spec(&self, agent: &Agent) -> RunSpec {
+        RunSpec {
             instructions: agent.spec.instructions.as_str().into(),
-            prompt: prompt.clone(),
-            tools: self.tools_of(&agent),
-            model: options.model.unwrap_or_else(|| agent.model.clone()),
+            tools: self.tools_of(agent),
+            model: agent.model.clone(),
             compaction: self.0.compaction,
             step_cap: agent.spec.step_cap.unwrap_or(AgentSpec::DEFAULT_STEP_CAP),
-            effort: options.effort.or(agent.spec.effort),
+            effort: agent.spec.effort,
             output_schema: agent.spec.output_schema.clone().map(Arc::new),
-        };
-        let task = Task::agent(label, prompt);
-        let task = if options.foreground { task.foreground() } else { task };
-        Ok(scope.spawn(task, |cx| Run::new(cx, run).drive())?)
+        }
     }
 
     /// Runs an agent and waits for its outcome, which is delivered by this call alone.

@@ -98,6 +98,9 @@ impl From<InvokeError> for ToolError {
 pub(crate) enum RunError {
     #[error("stopped")]
     Stopped,
+    /// Words from outside broke into a step: they are heard, and the turn goes on.
+    #[error("interrupted")]
+    Interrupted(String),
     #[error("the model failed")]
     Model(#[source] ModelError),
     #[error("the model failed {attempts} times")]

@@ -25,10 +25,15 @@ pub(crate) struct History(Arc<Vec<Message>>);
 
 impl History {
     /// Begins a conversation.
+    #[cfg(test)]
     pub(crate) fn new(prompt: String) -> Self {
         let mut history = Self::default();
         history.push_user(vec![Part::Text(prompt)]);
         history
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Returns the conversation for a request.
@@ -73,12 +78,24 @@ impl History {
     }
 
     /// Adds something for the model to read.
+    #[cfg(test)]
     pub(crate) fn push_text(&mut self, text: String) {
         self.push_user(vec![Part::Text(text)]);
     }
 
-    fn push_user(&mut self, parts: Vec<Part>) {
+    /// Adds things for the model to read.
+    pub(crate) fn push_user(&mut self, parts: Vec<Part>) {
         self.push(Role::User, parts);
+    }
+
+    /// Takes back the last so many parts that the model was given and has not answered.
+    pub(crate) fn take_back(&mut self, parts: usize) {
+        let messages = Arc::make_mut(&mut self.0);
+        let Some(last) = messages.last_mut().filter(|last| last.role == Role::User) else { return };
+        last.parts.truncate(last.parts.len().saturating_sub(parts));
+        if last.parts.is_empty() {
+            messages.pop();
+        }
     }
 
     /// Adds to the last message when it has the same role (I1): the one between may have been

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use bg_core::TaskContext;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::RunError;
 use crate::model::{Model, ModelError, ModelReply, ModelRequest};
+use crate::runner::report::Reports;
 
 /// How long to wait before each further attempt, unless the provider says.
 const BACK_OFF: [Duration; 3] =
@@ -18,7 +18,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Asks a model, and asks again with the same request after errors that may pass.
 pub(crate) async fn complete_with_retries(
     model: &dyn Model,
-    cx: &TaskContext,
+    reports: &Reports,
     request: ModelRequest,
     token: &CancellationToken,
 ) -> Result<ModelReply, RunError> {
@@ -28,7 +28,7 @@ pub(crate) async fn complete_with_retries(
             result => return result.map_err(RunError::Model),
         };
         let delay = delay(&error, back_off);
-        cx.trace(format!("asking the model again in {} ms: {error}", delay.as_millis()));
+        reports.trace(&format!("asking the model again in {} ms: {error}", delay.as_millis()));
         tokio::time::sleep(delay).await;
     }
     let last = model.complete(request, token.clone()).await;

@@ -1,26 +1,30 @@
-//! One run of an agent: a loop of steps over a state.
+//! A worker: a conversation with a model that goes on from turn to turn.
+//!
+//! A turn begins with what the worker is given to read, and is a loop of steps until the model answers
+//! without calls. An agent's run is one turn that also waits for the background work it has started; a
+//! session has one after the other.
 //!
 //! # Invariants
 //!
-//! 1. The run owns its history, and a turn enters it whole (see `history.rs`): wherever the run is
-//!    dropped, no call in the history is without its result.
-//! 2. A claimed outcome is acknowledged after the history has it. A run that ends before that gives
-//!    the claim back, and its own outcome lists the task as unclaimed.
-//! 3. What a child cost is added when its outcome is acknowledged, so once.
+//! 1. The worker owns its history, and what a model says enters it whole (see `history.rs`): wherever a
+//!    turn is dropped, no call in the history is without its result.
+//! 2. What the worker was given is committed with the first reply to it. Until then the outcomes of
+//!    children in it stay claimed; a turn that fails before gives them back and takes the rest out of
+//!    the history, so the next turn finds what was there before.
+//! 3. What a child cost is added when its outcome is committed, so once.
 //! 4. A compaction replaces the history in one assignment, after what it awaits (see `compaction`).
-//! 5. Nothing is awaited outside [`Run::unless_stopped`]: a stop takes effect at the next poll,
-//!    whatever the model or a tool does.
+//! 5. Nothing is awaited outside [`Run::unless_stopped`] and [`Run::unless_interrupted`]: a stop takes
+//!    effect at the next poll, whatever the model or a tool does.
 
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 
-use bg_core::{Claim, Failure, Finished, Output, TaskContext, TaskResult};
+use bg_core::{Claim, Failure, Finished, Output, TaskContext, TaskResult, Usage};
 use bg_tools::{ToolContext, ToolDefinition, Toolbox};
 use futures_util::future::{Either, select};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use crate::background::next_burst;
 use crate::compaction::{Compaction, CompactionSpec};
@@ -30,14 +34,18 @@ use crate::history::History;
 use crate::message::{Part, ToolCall};
 use crate::model::{Model, ModelReply, ModelRequest};
 use crate::retry::complete_with_retries;
-use crate::tool_calls::call_all;
+use crate::tool_calls::{AllCalled, Calls};
+use interrupt::Interrupts;
+use report::Reports;
 
+pub(crate) mod interrupt;
+pub(crate) mod report;
 mod room;
 
-/// What one run needs to know.
+/// What a worker needs to know.
+#[derive(Clone)]
 pub(crate) struct RunSpec {
     pub(crate) instructions: Arc<str>,
-    pub(crate) prompt: String,
     pub(crate) tools: Toolbox,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) compaction: CompactionSpec,
@@ -46,10 +54,22 @@ pub(crate) struct RunSpec {
     pub(crate) output_schema: Option<Arc<Value>>,
 }
 
-/// The state of one run.
+/// What a turn begins with.
+#[derive(Default)]
+pub(crate) struct Given {
+    /// What the worker is asked to do; empty if it is only told something.
+    pub(crate) task: String,
+    /// How many of the parts are the task.
+    pub(crate) task_parts: usize,
+    pub(crate) parts: Vec<Part>,
+    /// The outcomes of children that the parts tell of.
+    pub(crate) claims: Vec<Claim>,
+}
+
+/// The state of a worker.
 pub(crate) struct Run {
-    cx: TaskContext,
-    token: CancellationToken,
+    pub(crate) reports: Reports,
+    interrupts: Interrupts,
     model: Arc<dyn Model>,
     instructions: Arc<str>,
     effort: Option<Effort>,
@@ -60,27 +80,45 @@ pub(crate) struct Run {
     /// Of the step: agents come and go, and some tools are described by them.
     definitions: Arc<[ToolDefinition]>,
     step_cap: u32,
+    /// Steps of this turn, and of the turns before.
     steps: u32,
+    earlier_steps: u32,
     history: History,
     compaction: Compaction,
-    /// What has been reached: the last text that the model said, and what it all cost.
+    /// The parts at the end of the history that no reply has followed yet, and the outcomes in them.
+    uncommitted: usize,
+    claims: Vec<Claim>,
+    /// Whether the conversation goes on after a turn. If not, the turn is not over before all
+    /// background work is.
+    lives_on: bool,
+    /// What this turn has reached: the last text that the model said, and what it all cost.
     output: Output,
 }
 
-/// Whether a run goes on after a step.
+/// Whether a turn goes on after a step.
 enum Progress {
     Again,
     Done,
 }
 
+impl Given {
+    /// A prompt.
+    pub(crate) fn prompt(prompt: String) -> Self {
+        let parts = vec![Part::Text(prompt.clone())];
+        Self { task: prompt, task_parts: 1, parts, claims: Vec::new() }
+    }
+}
+
 impl Run {
-    /// Prepares a run in the task that `cx` belongs to.
+    /// Prepares a worker in the task that `cx` belongs to. Its turns stop with the task, and it can be
+    /// told things through the task's mailbox.
     pub(crate) fn new(cx: TaskContext, spec: RunSpec) -> Self {
-        let token = cx.token();
+        let stop = cx.token();
+        let interrupts = Interrupts { stop: stop.clone(), own: vec![cx.mailbox()], standing: None };
         let compaction = Compaction::new(&spec);
         Self {
-            tool_cx: ToolContext::new(cx.scope()).with_token(token.clone()),
-            token,
+            tool_cx: ToolContext::new(cx.scope()).with_token(stop),
+            interrupts,
             output: Output::default().with_model(spec.model.info().name),
             model: spec.model,
             instructions: spec.instructions,
@@ -91,35 +129,89 @@ impl Run {
             compaction,
             step_cap: spec.step_cap.get(),
             steps: 0,
-            history: History::new(spec.prompt),
-            cx,
+            earlier_steps: 0,
+            history: History::default(),
+            uncommitted: 0,
+            claims: Vec::new(),
+            lives_on: false,
+            reports: Reports::new(cx),
         }
     }
 
-    /// Runs to the answer, or to the error with what had been reached until then.
-    pub(crate) async fn drive(mut self) -> TaskResult {
+    /// Runs one turn to the answer, or to the error with what had been reached until then.
+    pub(crate) async fn drive(mut self, given: Given) -> TaskResult {
+        self.begin(given);
+        let ended = self.turn().await;
+        self.ended(ended)
+    }
+
+    /// Takes what a turn begins with.
+    pub(crate) fn begin(&mut self, given: Given) {
+        if !given.task.is_empty() || self.history.is_empty() {
+            self.compaction.begin(&given.task, given.task_parts, &self.history);
+        }
+        self.earlier_steps = self.earlier_steps.saturating_add(std::mem::take(&mut self.steps));
+        self.output = Output::default().with_model(self.model.info().name);
+        self.give(given.parts, given.claims);
+    }
+
+    /// Puts something before the model that is not committed yet (I2).
+    fn give(&mut self, parts: Vec<Part>, claims: Vec<Claim>) {
+        self.reports.given(&parts);
+        self.uncommitted += parts.len();
+        self.history.push_user(parts);
+        self.claims.extend(claims);
+    }
+
+    /// Goes from step to step until the model has answered.
+    pub(crate) async fn turn(&mut self) -> Result<(), RunError> {
         loop {
             match self.step().await {
+                Ok(Progress::Done) => return Ok(()),
                 Ok(Progress::Again) => {}
-                Ok(Progress::Done) => return Ok(self.answered()),
-                Err(error) => return Err(Failure::from(error).with_partial(self.output)),
+                Err(RunError::Interrupted(words)) => self.hear(words),
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// The output of a run that has ended well; of one that was asked for JSON with what that says.
-    fn answered(self) -> Output {
-        let data = self.output_schema.and_then(|_| serde_json::from_str(&self.output.text).ok());
-        match data {
-            Some(data) => self.output.with_data(data),
-            None => self.output,
+    /// Takes words from outside.
+    fn hear(&mut self, words: String) {
+        self.reports.trace("told something by its caller");
+        self.give(vec![Part::Text(words)], Vec::new());
+    }
+
+    /// What has become of a turn. One that has failed before the model said anything leaves no trace
+    /// in the conversation (I2).
+    pub(crate) fn ended(&mut self, ended: Result<(), RunError>) -> TaskResult {
+        self.history.take_back(std::mem::take(&mut self.uncommitted));
+        self.claims.clear();
+        let output = std::mem::take(&mut self.output);
+        match ended {
+            Ok(()) => Ok(self.answered(output)),
+            Err(error) => Err(Failure::from(error).with_partial(output)),
         }
     }
 
-    /// One model turn and what it leads to.
+    /// The output of a turn that has ended well; of one that was asked for JSON with what that says.
+    fn answered(&self, output: Output) -> Output {
+        let data =
+            self.output_schema.as_ref().and_then(|_| serde_json::from_str(&output.text).ok());
+        match data {
+            Some(data) => output.with_data(data),
+            None => output,
+        }
+    }
+
+    /// One reply of the model and what it leads to.
     async fn step(&mut self) -> Result<Progress, RunError> {
         self.begin_step();
-        let reply = self.turn().await?;
+        let reply = self.reply().await;
+        if let Err(RunError::Interrupted(_)) = &reply {
+            self.steps -= 1;
+        }
+        let reply = reply?;
+        self.commit();
         self.book(&reply);
         let calls: Vec<ToolCall> = reply.tool_calls().cloned().collect();
         if calls.is_empty() || self.is_past_cap() {
@@ -132,9 +224,9 @@ impl Run {
     fn begin_step(&mut self) {
         let was_past_cap = self.is_past_cap();
         self.steps = self.steps.saturating_add(1);
-        self.cx.step(self.steps);
+        self.reports.step(self.earlier_steps.saturating_add(self.steps));
         if self.is_past_cap() && !was_past_cap {
-            self.cx.trace(format!("step cap of {} reached", self.step_cap));
+            self.reports.trace(&format!("step cap of {} reached", self.step_cap));
         }
         if !self.is_past_cap() {
             self.definitions = self.tools.definitions().into();
@@ -158,15 +250,27 @@ impl Run {
         self.steps > self.step_cap
     }
 
+    /// Asks the model. Words from outside break into that, but not into a summary: it would be asked
+    /// for anew.
     async fn ask(&self, request: ModelRequest) -> Result<ModelReply, RunError> {
-        let model = &*self.model;
-        let reply = complete_with_retries(model, &self.cx, request, &self.token);
-        self.unless_stopped(reply).await?
+        self.unless_interrupted(self.complete(request)).await?
     }
 
-    /// Keeps what the turn cost and said. A turn without text does not hide an earlier one.
+    async fn complete(&self, request: ModelRequest) -> Result<ModelReply, RunError> {
+        complete_with_retries(&*self.model, &self.reports, request, &self.interrupts.stop).await
+    }
+
+    /// Keeps what was given to the model: it has answered (I2, I3).
+    fn commit(&mut self) {
+        self.uncommitted = 0;
+        let children: Vec<_> = self.claims.drain(..).map(Claim::ack).collect();
+        self.book_children(&children);
+    }
+
+    /// Keeps what the reply cost and said. One without text does not hide an earlier one.
     fn book(&mut self, reply: &ModelReply) {
-        self.output.usage_mut().add(&reply.usage);
+        self.reports.said(&reply.parts);
+        self.spend(&reply.usage);
         let text = reply.text();
         if !text.trim().is_empty() {
             self.output.text = text;
@@ -176,46 +280,75 @@ impl Run {
         }
     }
 
-    /// Runs the calls of a turn. The turn enters the history with their results or not at all.
-    async fn exchange(&mut self, turn: Vec<Part>, calls: Vec<ToolCall>) -> Result<(), RunError> {
+    fn spend(&mut self, usage: &Usage) {
+        self.output.usage_mut().add(usage);
+    }
+
+    /// Runs the calls of a reply, which enters the history with their results or not at all. A call
+    /// that was interrupted has a result that says so.
+    async fn exchange(&mut self, reply: Vec<Part>, calls: Vec<ToolCall>) -> Result<(), RunError> {
         let asked = calls.len().try_into().unwrap_or(u64::MAX);
         let usage = self.output.usage_mut();
         usage.tool_calls = usage.tool_calls.saturating_add(asked);
-        let called = call_all(&self.tools, &self.tool_cx, &self.cx, &calls);
-        let (answers, claims) = self.unless_stopped(called).await?;
-        self.history.push_exchange(turn, answers);
+        let all = Calls { tools: &self.tools, tool_cx: &self.tool_cx, reports: &self.reports };
+        let AllCalled { answers, claims, interrupted } = all.run(&calls, &self.interrupts).await;
+        self.reports.answered(&calls, &answers);
+        if let Some(RunError::Stopped) = interrupted
+            && !self.lives_on
+        {
+            // Nobody reads on: what the answers deliver goes back.
+            return Err(RunError::Stopped);
+        }
+        self.history.push_exchange(reply, answers);
         for claims in claims {
             self.book_children(&claims.ack());
         }
-        Ok(())
+        interrupted.map_or(Ok(()), Err)
     }
 
-    /// Takes a turn without calls. It is the last one unless background work is left, whose
-    /// outcomes are then the next thing that the model reads.
-    async fn answer(&mut self, turn: Vec<Part>) -> Result<Progress, RunError> {
-        let scope = self.cx.scope();
+    /// Takes a reply without calls. It is the last one unless something is left that the model has to
+    /// read: words that were accepted, or the outcomes of background work.
+    async fn answer(&mut self, reply: Vec<Part>) -> Result<Progress, RunError> {
+        if !self.lives_on {
+            return self.answer_or_go_on(reply).await;
+        }
+        self.history.push_answer(reply);
+        Ok(self.last_words())
+    }
+
+    async fn answer_or_go_on(&mut self, reply: Vec<Part>) -> Result<Progress, RunError> {
+        let scope = self.reports.own().scope();
         let burst = next_burst(&scope, self.compaction.limits().batch());
-        let Some((text, claims)) = self.unless_stopped(burst).await? else {
-            return Ok(Progress::Done);
-        };
-        self.history.push_answer(turn);
-        self.history.push_text(text);
-        let children: Vec<_> = claims.into_iter().map(Claim::ack).collect();
-        self.book_children(&children);
+        let burst = self.unless_interrupted(burst).await;
+        self.history.push_answer(reply);
+        let Some((text, claims)) = burst? else { return Ok(self.last_words()) };
+        self.give(vec![Part::Text(text)], claims);
         Ok(Progress::Again)
     }
 
-    /// Books what children cost whose outcomes are in the history now (I2, I3).
+    fn last_words(&self) -> Progress {
+        if self.interrupts.close_if_heard() { Progress::Done } else { Progress::Again }
+    }
+
+    /// Books what children cost whose outcomes are in the history now.
     fn book_children(&mut self, children: &[Arc<Finished>]) {
         for output in children.iter().filter_map(|child| child.outcome.output()) {
-            self.output.usage_mut().add(&output.usage());
+            self.spend(&output.usage());
         }
     }
 
-    /// Awaits something, or the stop of the task, whichever comes first; the stop if both are there.
+    /// Awaits something, or the stop of the turn, whichever comes first; the stop if both are there.
     async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, RunError> {
-        match select(pin!(self.token.cancelled()), pin!(work)).await {
+        match select(pin!(self.interrupts.stop.cancelled()), pin!(work)).await {
             Either::Left(((), _)) => Err(RunError::Stopped),
+            Either::Right((done, _)) => Ok(done),
+        }
+    }
+
+    /// The same, and words from outside break into it too.
+    async fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Result<T, RunError> {
+        match select(pin!(self.interrupts.next()), pin!(work)).await {
+            Either::Left((interrupt, _)) => Err(interrupt),
             Either::Right((done, _)) => Ok(done),
         }
     }

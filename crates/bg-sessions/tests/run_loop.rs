@@ -113,20 +113,18 @@ async fn a_call_that_goes_wrong_is_a_result_and_not_an_end() {
             ("Nope", "{}"),
             ("Echo", r#"{"text": "#),
             ("Break", "{}"),
-            ("Hang", "{}"),
             ("", "\u{0}"),
             ("Echo", r#"{"text": "fine"}"#),
         ]),
         Turn::say("done"),
     ]);
-    let tools = toolbox([echo(), breaks, hang()]);
+    let tools = toolbox([echo(), breaks]);
     let finished = run(&registry.root_scope(), model.clone(), tools).await;
     let results = results(&model.requests()[1]);
     let expected = [
-        "unknown tool \"Nope\"; the tools are: Break, Echo, Hang",
+        "unknown tool \"Nope\"; the tools are: Break, Echo",
         "Echo: invalid JSON",
         "Break broke: broken",
-        "Hang did not answer within 120 s",
         "unknown tool",
         "fine",
     ];
@@ -136,6 +134,32 @@ async fn a_call_that_goes_wrong_is_a_result_and_not_an_end() {
     }
     assert!(finished.trace().contains(&"Break failed: Break broke: broken".to_owned()));
     assert_eq!(completed(&finished).text, "done");
+}
+
+/// After a minute the model goes on; after two the call is over, and the model is told.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_takes_too_long_goes_on_in_the_background() {
+    let registry = Registry::new();
+    let model = turns([
+        Turn::calls([("Hang", "{}"), ("SlowEcho", r#"{"ms": 90000, "text": "late"}"#)]),
+        Turn::say("I wait"),
+        Turn::say("I wait"),
+        Turn::say("done"),
+    ]);
+    let begin = tokio::time::Instant::now();
+    let tools = toolbox([hang(), slow_echo()]);
+    let finished = run(&registry.root_scope(), model.clone(), tools).await;
+    assert_eq!(completed(&finished).text, "done");
+    assert_eq!(begin.elapsed().as_secs(), 120);
+    let requests = model.requests();
+    let told: Vec<_> = results(&requests[1]).into_iter().map(|result| result.output).collect();
+    assert!(told[0].starts_with(r#"{"task_id":"task:2","status":"running""#), "{told:?}");
+    assert!(told[1].starts_with(r#"{"task_id":"task:3","status":"running""#), "{told:?}");
+    let [late] = &common::texts(&requests[2])[..] else { panic!("{:#?}", requests[2]) };
+    assert!(late.contains("task:3 \"SlowEcho\": completed]\n~~~~\nlate"), "{late}");
+    let [.., failed] = &common::texts(&requests[3])[..] else { panic!("{:#?}", requests[3]) };
+    assert!(failed.contains("task:2 \"Hang\": errored"), "{failed}");
+    assert!(failed.contains("did not answer within 120 s"), "{failed}");
 }
 
 #[tokio::test]

@@ -159,6 +159,13 @@ impl Toolbox {
         self.find(name).is_some()
     }
 
+    /// Returns how long a call of this tool may take, if the tool says so itself.
+    pub fn deadline_of(&self, name: &str) -> Option<Duration> {
+        // What a host's own code says may panic.
+        let own = || self.find(name).and_then(|tool| tool.deadline());
+        std::panic::catch_unwind(AssertUnwindSafe(own)).ok().flatten()
+    }
+
     fn find(&self, name: &str) -> Option<Arc<dyn Tool>> {
         let own = self.tools.get(name).cloned();
         own.or_else(|| self.sources.iter().find_map(|source| source.tool(name)))

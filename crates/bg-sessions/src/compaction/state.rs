@@ -35,11 +35,17 @@ pub(crate) enum Settled {
     Stands,
 }
 
+/// The parts that a compacted history begins with: pinned facts, and what stands for the older
+/// conversation.
+const HEAD_PARTS: usize = 2;
+
 /// The size of a run's conversation, and what stands for the part of it that is gone.
 #[derive(Debug)]
 pub(crate) struct Compaction {
     limits: Limits,
+    /// What the worker is at.
     task: Arc<str>,
+    head: Head,
     /// What every request has, in tokens: instructions, the schema of the answer.
     told: u64,
     tools: u64,
@@ -48,6 +54,14 @@ pub(crate) struct Compaction {
     older: Option<Older>,
     /// No summary is asked for before the conversation is that large again.
     not_before: u64,
+}
+
+/// The parts of the first message that are not conversation: a task, or what a compaction has put in
+/// its place.
+#[derive(Clone, Debug, Default)]
+struct Head {
+    parts: usize,
+    task: Arc<str>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -61,12 +75,22 @@ impl Compaction {
         let schema = run.output_schema.as_ref().map_or(0, |schema| size::text(&schema.to_string()));
         Self {
             limits: Limits::new(&run.compaction, &run.model.info()),
-            task: run.prompt.as_str().into(),
+            task: Arc::default(),
+            head: Head::default(),
             told: size::text(&run.instructions).saturating_add(schema),
             tools: 0,
             meter: Meter::default(),
             older: None,
             not_before: 0,
+        }
+    }
+
+    /// Takes what the worker is at from now on. At the beginning of a conversation it is written in
+    /// so many parts; later it is a part of the conversation.
+    pub(crate) fn begin(&mut self, task: &str, parts: usize, history: &History) {
+        self.task = task.into();
+        if history.is_empty() {
+            self.head = Head { parts, task: self.task.clone() };
         }
     }
 
@@ -133,12 +157,11 @@ impl Compaction {
         if !must_fit && (size <= self.limits.summarize || size < self.not_before) {
             return None;
         }
-        let shown = self.limits.pinned_task(&self.task);
         let material = Material {
             messages: history.as_slice(),
-            head_parts: self.head_parts(),
+            head_parts: self.head.parts,
             task: &self.task,
-            rest_of_task: if self.older.is_none() { &self.task[shown.len()..] } else { "" },
+            rest_of_task: self.unpinned(),
             earlier: self.older.as_ref().and_then(|older| older.summary.as_deref()),
             limits: &self.limits,
             fixed: self.fixed_and_pinned(),
@@ -161,7 +184,18 @@ impl Compaction {
             return Settled::Stands;
         };
         (*history, self.older, self.not_before) = (next, Some(older), 0);
+        self.head = Head { parts: HEAD_PARTS, task: self.task.clone() };
         settled
+    }
+
+    /// What is in the head and would be gone with it: of the task, what the pinned facts have no room
+    /// for, unless it was summarized; the whole of an earlier task.
+    fn unpinned(&self) -> &str {
+        if self.head.task != self.task {
+            return &self.head.task;
+        }
+        let shown = self.limits.pinned_task(&self.task);
+        if self.older.is_none() { &self.task[shown.len()..] } else { "" }
     }
 
     fn next(
@@ -224,11 +258,5 @@ impl Compaction {
             return most;
         }
         most.min(size::scaled(estimate, self.limits.summarize, self.size(history)))
-    }
-
-    /// How many parts of the first message are not conversation: the task, or what a compaction has
-    /// put in its place.
-    fn head_parts(&self) -> usize {
-        if self.older.is_some() { 2 } else { 1 }
     }
 }

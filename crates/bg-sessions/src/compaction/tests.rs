@@ -109,16 +109,17 @@ fn reply(reply: Reply) -> Result<ModelReply, RunError> {
 }
 
 fn compaction(window: u64, task: &str) -> Compaction {
-    Compaction::new(&RunSpec {
+    let mut compaction = Compaction::new(&RunSpec {
         instructions: "Work.".into(),
-        prompt: task.to_owned(),
         tools: Toolbox::new(),
         model: Arc::new(TurnsModel::new([]).with_context_window(window)),
         compaction: CompactionSpec::default(),
         step_cap: AgentSpec::DEFAULT_STEP_CAP,
         effort: None,
         output_schema: None,
-    })
+    });
+    compaction.begin(task, 1, &History::default());
+    compaction
 }
 
 fn summarize(

@@ -12,14 +12,14 @@ use crate::error::RunError;
 use crate::model::{ModelError, ModelReply};
 
 impl Run {
-    /// One turn of the model. If its provider says that the conversation is too large, it is made
+    /// One reply of the model. If its provider says that the conversation is too large, it is made
     /// smaller once and asked again.
-    pub(super) async fn turn(&mut self) -> Result<ModelReply, RunError> {
+    pub(super) async fn reply(&mut self) -> Result<ModelReply, RunError> {
         self.make_room(Need::Size).await?;
         self.compaction.check(&self.history)?;
         let reply = match self.ask(self.request()).await {
             Err(RunError::Model(overflow @ ModelError::ContextOverflow { .. })) => {
-                self.turn_after(overflow).await?
+                self.reply_after(overflow).await?
             }
             reply => reply?,
         };
@@ -27,7 +27,7 @@ impl Run {
         Ok(reply)
     }
 
-    async fn turn_after(&mut self, overflow: ModelError) -> Result<ModelReply, RunError> {
+    async fn reply_after(&mut self, overflow: ModelError) -> Result<ModelReply, RunError> {
         if !self.make_room(Need::Overflow).await? {
             return Err(RunError::Model(overflow));
         }
@@ -44,9 +44,9 @@ impl Run {
         let Some(mut draft) = self.compaction.draft(&self.history, need) else {
             return Ok(shortened);
         };
-        self.cx.phase(Phase::WaitingForModel);
+        self.reports.phase(Phase::WaitingForModel);
         let ending = self.summarize(&mut draft).await;
-        self.cx.phase(Phase::Working);
+        self.reports.phase(Phase::Working);
         Ok(self.settle(draft, ending?) || shortened)
     }
 
@@ -62,13 +62,13 @@ impl Run {
     /// Asks for a summary until there is one, or there is none to be had.
     async fn summarize(&mut self, draft: &mut Draft) -> Result<Ending, RunError> {
         while let Some(request) = draft.next_request() {
-            let reply = self.ask(request).await;
+            let reply = self.unless_stopped(self.complete(request)).await.flatten();
             if let Ok(reply) = &reply {
-                self.output.usage_mut().add(&reply.usage);
+                self.spend(&reply.usage);
             }
             match draft.judge(reply)? {
                 Judged::Ends(ending) => return Ok(ending),
-                Judged::Refused(why) => self.cx.trace(format!("summary not taken: {why}")),
+                Judged::Refused(why) => self.reports.trace(&format!("summary not taken: {why}")),
             }
         }
         Ok(Ending::Dropped)
@@ -78,22 +78,27 @@ impl Run {
     /// may tell it again.
     fn settle(&mut self, draft: Draft, ending: Ending) -> bool {
         let before = self.compaction.size(&self.history);
-        let manifest = manifest(&self.cx.scope(), &self.compaction.limits().manifest());
+        let manifest = manifest(self.tool_cx.scope(), &self.compaction.limits().manifest());
         let settled = self.compaction.settle(&mut self.history, draft, ending, &manifest);
         match settled {
             Settled::Stands => {
-                self.cx.trace("not compacted: the conversation stands as it is");
+                self.reports.trace("not compacted: the conversation stands as it is");
                 return false;
             }
             Settled::Summarized => self.trace_sizes("compacted", before),
             Settled::Dropped => self.trace_sizes("older conversation dropped", before),
         }
-        self.tool_cx = ToolContext::new(self.cx.scope()).with_token(self.token.clone());
+        self.forget_told();
         true
+    }
+
+    fn forget_told(&mut self) {
+        let scope = self.tool_cx.scope().clone();
+        self.tool_cx = ToolContext::new(scope).with_token(self.interrupts.stop.clone());
     }
 
     fn trace_sizes(&self, what: &str, before: u64) {
         let after = self.compaction.size(&self.history);
-        self.cx.trace(format!("{what}: about {before} tokens, now {after}"));
+        self.reports.trace(&format!("{what}: about {before} tokens, now {after}"));
     }
 }

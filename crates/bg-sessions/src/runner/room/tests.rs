@@ -13,7 +13,7 @@ use crate::compaction::{CompactionSpec, Need, is_summary_request};
 use crate::history::{Answer, is_answered};
 use crate::message::{Message, Part, ToolCall};
 use crate::model::{Model, ModelError, ModelInfo, ModelReply, ModelRequest};
-use crate::runner::{Run, RunSpec};
+use crate::runner::{Given, Run, RunSpec};
 use crate::spec::AgentSpec;
 
 /// Two summaries of no use, then one that is; each takes several polls.
@@ -46,7 +46,6 @@ impl Model for Slow {
 fn large_run(cx: TaskContext) -> Run {
     let spec = RunSpec {
         instructions: "Work.".into(),
-        prompt: "go".to_owned(),
         tools: Toolbox::new(),
         model: Arc::new(Slow::default()),
         compaction: CompactionSpec::default(),
@@ -55,6 +54,7 @@ fn large_run(cx: TaskContext) -> Run {
         output_schema: None,
     };
     let mut run = Run::new(cx, spec);
+    run.begin(Given::prompt("go".to_owned()));
     for number in 0..4 {
         let call = ToolCall::new(number.to_string(), "Read", "{}");
         let turn = vec![Part::text("t".repeat(1000)), Part::ToolCall(call)];
