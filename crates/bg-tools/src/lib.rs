@@ -54,6 +54,7 @@ mod format;
 mod hidden;
 mod manifest;
 mod piece;
+mod resource;
 mod strict;
 mod tasks;
 mod terminal;
@@ -73,6 +74,8 @@ pub use toolbox::{Called, Toolbox, ToolboxError, Wire};
 // Writing tools.
 pub use args::{BoolArg, CountArg, SecsArg, TaskIdArg, parse_args};
 pub use view::{LogView, status_word};
+// What a call may hand on.
+pub use resource::{Resource, ResourceContent, ResourceError, select_resources};
 // Tasks.
 pub use board::{Piece, Seen, TaskBoard};
 pub use format::{Envelope, format_outcome, format_outcome_within, parse_outcomes};

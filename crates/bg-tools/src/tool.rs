@@ -16,6 +16,7 @@ use crate::budget::Budget;
 use crate::definition::ToolDefinition;
 use crate::error::ToolError;
 use crate::hidden::to_json;
+use crate::resource::Resource;
 use crate::told::{Mark, Told};
 
 /// Something that a model can call.
@@ -94,6 +95,7 @@ pub struct ToolContext {
     told: Told,
     budget: Budget,
     deadline: Option<Instant>,
+    resources: Arc<[Resource]>,
 }
 
 impl ToolContext {
@@ -107,6 +109,7 @@ impl ToolContext {
             told: Told::default(),
             budget: Budget::default(),
             deadline: None,
+            resources: Arc::default(),
         }
     }
 
@@ -120,6 +123,24 @@ impl ToolContext {
     /// Sets the view of tasks, if they are not those of the scope.
     pub fn with_board(mut self, board: impl TaskBoard + 'static) -> Self {
         self.board = Arc::new(board);
+        self
+    }
+
+    /// Sets what the call may hand on to an agent that it starts, in place of what there was. They
+    /// are taken as they are; see [`Resource::check`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_tools::{Resource, ToolContext};
+    ///
+    /// let registry = bg_core::Registry::new();
+    /// let notes = Resource::new("notes.md").with_text("# Notes");
+    /// let cx = ToolContext::new(registry.root_scope()).with_resources(vec![notes]);
+    /// assert_eq!(cx.clone().resources().len(), 1);
+    /// ```
+    pub fn with_resources(mut self, resources: Vec<Resource>) -> Self {
+        self.resources = resources.into();
         self
     }
 
@@ -141,6 +162,11 @@ impl ToolContext {
     /// Returns how large the answer may be.
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Returns what the call may hand on to an agent that it starts. Clones of a context share it.
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
     }
 
     /// Returns how much of a time is left until the deadline of the call. A tool that waits for a
