@@ -6,7 +6,7 @@
 //! 2. Every call of an assistant message has its result in the message after it, in the order of
 //!    the calls. A turn with calls enters the history together with its results, so there is no
 //!    moment without them: whoever drops a run between the two drops the turn with it.
-//! 3. An assistant message holds no results, a user message no calls.
+//! 3. An assistant message holds no results and no resources, a user message no calls.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ impl History {
 
     /// Adds a turn with calls and what they answered, in the order of the calls.
     pub(crate) fn push_exchange(&mut self, mut turn: Vec<Part>, answers: Vec<Answer>) {
-        turn.retain(|part| !matches!(part, Part::ToolResult(_)));
+        turn.retain(|part| !matches!(part, Part::ToolResult(_) | Part::Resource(_)));
         let calls = turn.iter().filter_map(Part::as_tool_call);
         debug_assert_eq!(calls.clone().count(), answers.len(), "I2");
         let mut answers = answers.into_iter();

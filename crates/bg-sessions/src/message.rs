@@ -1,5 +1,6 @@
 //! The conversation with a model, in no provider's words.
 
+use bg_tools::Resource;
 use serde::{Deserialize, Serialize};
 
 /// One message of a conversation.
@@ -67,12 +68,32 @@ pub enum Part {
     ToolCall(ToolCall),
     /// What a call answered.
     ToolResult(ToolResult),
+    /// What is attached to a prompt. In messages of the user's side only: what a model sends of
+    /// them is left out.
+    Resource(Resource),
 }
 
 impl Part {
     /// Makes a piece of text.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
+    }
+
+    /// Makes an attachment.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_sessions::{Message, Part};
+    /// use bg_tools::Resource;
+    ///
+    /// let notes = Resource::new("notes.md").with_text("# Notes");
+    /// let prompt = Message::user(vec![Part::text("read it"), Part::resource(notes)]);
+    /// assert_eq!(serde_json::to_value(&prompt)?["parts"][1]["resource"]["name"], "notes.md");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn resource(resource: Resource) -> Self {
+        Self::Resource(resource)
     }
 
     /// Returns the call, if it is one.

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use bg_core::text;
+use bg_tools::Resource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -40,7 +41,8 @@ pub struct AgentSpec {
     /// The names of the tools that it may use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
-    /// Words by which a host sorts agents.
+    /// Words by which a host sorts agents, and which say what resources it receives: those that
+    /// share a tag with it, all of them if one of its tags is `*`, none if it has no tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// The label of its model; `None` for the host's default model.
@@ -150,7 +152,7 @@ impl AgentSpec {
         self
     }
 
-    /// Names the words by which a host sorts agents.
+    /// Names the words by which a host sorts agents, and which say what resources it receives.
     pub fn with_tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.tags = tags.into_iter().map(Into::into).collect();
         self
@@ -213,6 +215,24 @@ impl AgentSpec {
             self.effort.map(|effort| format!("Effort: {effort}")),
         ];
         facts.into_iter().flatten().map(|fact| fact + ".").collect::<Vec<_>>().join(" ")
+    }
+
+    /// Returns whether the agent receives a resource, by its tags: those that
+    /// [`select_resources`](bg_tools::select_resources) would move out for them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_sessions::AgentSpec;
+    /// use bg_tools::Resource;
+    ///
+    /// let chart = Resource::new("chart.png").with_bytes([1]).with_tags(["image"]);
+    /// assert!(AgentSpec::new("see").with_tags(["Image"]).takes(&chart));
+    /// assert!(AgentSpec::new("any").with_tags(["*"]).takes(&chart));
+    /// assert!(!AgentSpec::new("read").takes(&chart));
+    /// ```
+    pub fn takes(&self, resource: &Resource) -> bool {
+        resource.is_for(&self.tags)
     }
 
     /// Checks what can be checked without a host.

@@ -1,10 +1,12 @@
 //! How large a conversation is, in tokens.
 //!
 //! A text is taken to have a token for every four bytes or every two characters, whichever is more
-//! (`docs/design/0006-compaction.md` says why). What the provider has counted wins over that.
+//! (`docs/design/0006-compaction.md` says why). Bytes that are attached are taken to be the text that
+//! they are in a request, base64, because what else they cost differs from provider to provider. What
+//! the provider has counted wins over that.
 
 use bg_core::text::prefix as bytes_prefix;
-use bg_tools::ToolDefinition;
+use bg_tools::{Resource, ResourceContent, ToolDefinition};
 
 use crate::message::{Message, Part};
 
@@ -39,7 +41,28 @@ pub(super) fn part(part: &Part) -> u64 {
         Part::ToolResult(result) => {
             sum([&result.call_id, &result.name, &result.output].map(|said| text(said)))
         }
+        Part::Resource(attached) => resource(attached),
     }
+}
+
+fn resource(resource: &Resource) -> u64 {
+    let [uri, mime] = [&resource.uri, &resource.mime].map(|text| text.as_deref().unwrap_or(""));
+    let content = match &resource.content {
+        ResourceContent::Text(said) => text(said),
+        ResourceContent::Bytes(bytes) => letters(base64_letters(bytes.len())),
+        _ => 0,
+    };
+    sum([text(&resource.name), text(uri), text(mime), content])
+}
+
+/// The length of bytes in base64: four letters for every three of them (RFC 4648, section 4).
+fn base64_letters(bytes: usize) -> usize {
+    bytes.div_ceil(3).saturating_mul(4)
+}
+
+/// Estimates the tokens of a text of ASCII: what [`text`] makes of it.
+fn letters(letters: usize) -> u64 {
+    letters.div_ceil(2).try_into().unwrap_or(u64::MAX)
 }
 
 pub(super) fn message(message: &Message) -> u64 {

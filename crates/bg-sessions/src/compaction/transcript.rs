@@ -68,10 +68,12 @@ fn entries(message: &Message) -> impl Iterator<Item = String> {
     message.parts.iter().filter_map(|part| entry(message.role, part))
 }
 
-/// Writes a part. Thoughts are left out: what they came to was said or done.
+/// Writes a part. Thoughts are left out: what they came to was said or done. A resource is named, in
+/// one line that its name cannot leave.
 fn entry(role: Role, part: &Part) -> Option<String> {
     let (head, text, most) = match part {
         Part::Thinking(_) => return None,
+        Part::Resource(resource) => return Some(format!("{resource}\n")),
         Part::Text(text) if role == Role::User => ("[to the worker]", text, MAX_TEXT_BYTES),
         Part::Text(text) => ("[the worker]", text, MAX_TEXT_BYTES),
         Part::ToolCall(call) => {
