@@ -1,11 +1,12 @@
 //! The seam: what a tool is, and what it is given.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bg_core::{Claim, Scope, TaskId};
+use bg_core::{Claim, PanicReport, Scope, TaskId, text};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -96,9 +97,15 @@ pub struct ToolContext {
     budget: Budget,
     deadline: Option<Instant>,
     resources: Arc<[Resource]>,
+    progress: Option<Arc<Listener>>,
 }
 
+type Listener = dyn Fn(&str) + Send + Sync;
+
 impl ToolContext {
+    /// Most bytes of one [`progress`](Self::progress). The mark that counts what is cut comes on top.
+    pub const MAX_PROGRESS_BYTES: usize = 2000;
+
     /// Makes a context for a caller whose tasks are in this process.
     pub fn new(scope: Scope) -> Self {
         let board = Arc::new(scope.clone());
@@ -110,6 +117,7 @@ impl ToolContext {
             budget: Budget::default(),
             deadline: None,
             resources: Arc::default(),
+            progress: None,
         }
     }
 
@@ -144,6 +152,31 @@ impl ToolContext {
         self
     }
 
+    /// Sets who hears how far a call is, in place of who did. It is called on the task of the tool, so
+    /// it is to be quick; that it panics is nothing to the tool. Tools may say any number of things:
+    /// what is kept of them, and for how long, is up to the listener.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    ///
+    /// use bg_tools::ToolContext;
+    ///
+    /// let registry = bg_core::Registry::new();
+    /// let (heard, hears) = mpsc::channel();
+    /// let cx = ToolContext::new(registry.root_scope()).with_progress(move |text| {
+    ///     let _ = heard.send(text.to_owned());
+    /// });
+    /// cx.progress("3 of 12 files");
+    /// assert_eq!(hears.recv()?, "3 of 12 files");
+    /// # Ok::<(), mpsc::RecvError>(())
+    /// ```
+    pub fn with_progress(mut self, listener: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(listener));
+        self
+    }
+
     /// Returns the caller's scope, for starting tasks.
     pub fn scope(&self) -> &Scope {
         &self.scope
@@ -167,6 +200,19 @@ impl ToolContext {
     /// Returns what the call may hand on to an agent that it starts. Clones of a context share it.
     pub fn resources(&self) -> &[Resource] {
         &self.resources
+    }
+
+    /// Says how far the call is. The caller hears it at once, cut to
+    /// [`MAX_PROGRESS_BYTES`](Self::MAX_PROGRESS_BYTES) between two graphemes; without a listener
+    /// ([`with_progress`](Self::with_progress)) it costs nothing. It is foreign text to whoever shows
+    /// it, and no part of the answer.
+    pub fn progress(&self, text: impl AsRef<str>) {
+        let Some(listener) = &self.progress else { return };
+        let text = text::excerpt(text.as_ref(), Self::MAX_PROGRESS_BYTES);
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| listener(&text))) {
+            // For its end: that of a payload may panic too.
+            drop(PanicReport::of(payload));
+        }
     }
 
     /// Returns how much of a time is left until the deadline of the call. A tool that waits for a
