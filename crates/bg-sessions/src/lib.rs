@@ -69,6 +69,8 @@ mod effort;
 mod error;
 mod folder;
 mod history;
+#[allow(dead_code, reason = "no run has a courier yet")]
+mod hooks;
 mod invoke;
 mod manager;
 mod message;
@@ -93,6 +95,8 @@ pub use compaction::{CompactionSpec, Percent};
 pub use error::{AgentsError, ChangeError, InvokeError};
 pub use invoke::InvokeAgent;
 pub use manager::ManageAgents;
+// Following them.
+pub use hooks::{AgentHook, Hooks, Progress, RunEnd, RunInfo, RunInput};
 // The seam to models.
 pub use model::{BoxError, Model, ModelError, ModelInfo, ModelReply, ModelRequest};
 pub use models::{Models, ModelsError};
