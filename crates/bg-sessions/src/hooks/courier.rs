@@ -49,9 +49,20 @@ pub(super) type Report = Arc<dyn Fn(String) + Send + Sync>;
 
 /// A run's side of its hooks. Clones are the same one; where there are no hooks, nothing is done.
 ///
-/// When the last one is dropped before the [`end`](Self::end), that is told as the end.
+/// When the last one is dropped before the [`end`](Self::end), that is told as the end: but a tool may
+/// keep one for longer, so a run is to be [attended](Self::attend) or [guarded](Self::guard).
 #[derive(Clone)]
 pub(crate) struct Courier(Option<Arc<Shared>>);
+
+/// Tells [`RunEnd::Dropped`] when it is dropped, if no end has been told until then.
+#[must_use = "dropping it tells the end of the run"]
+pub(crate) struct EndGuard(Courier);
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.0.end(RunEnd::Dropped);
+    }
+}
 
 struct Shared {
     hooks: Hooks,
@@ -198,22 +209,30 @@ impl Courier {
         }
     }
 
-    /// Runs a run; when that panics, tells so as its end, and the panic goes on.
+    /// Runs a run. When that panics, or is dropped, or has not told its end, that is told as its end;
+    /// the panic goes on.
     ///
     /// # Cancel safety
     ///
-    /// As that of the run. Dropping it tells [`RunEnd::Dropped`] once every clone is gone.
-    pub(crate) async fn tell_panics<T>(self, run: impl Future<Output = T>) -> T {
+    /// As that of the run.
+    pub(crate) async fn attend<T>(self, run: impl Future<Output = T>) -> T {
         if self.is_silent() {
             return run.await;
         }
+        let guard = self.guard();
         match AssertUnwindSafe(run).catch_unwind().await {
             Ok(done) => done,
             Err(payload) => {
-                self.end(RunEnd::Panicked(message_of(&*payload).into()));
+                guard.0.end(RunEnd::Panicked(message_of(&*payload).into()));
                 resume_unwind(payload)
             }
         }
+    }
+
+    /// Makes what tells an end when it is dropped, if none has been told until then. For a run that
+    /// is not a future of its own: clones of the courier may be with tools that outlive it.
+    pub(crate) fn guard(self) -> EndGuard {
+        EndGuard(self)
     }
 
     /// Puts a notification into the line, or counts it if there is no place.

@@ -16,7 +16,7 @@ mod shield;
 mod teller;
 
 #[allow(unused_imports, reason = "no run has a courier yet")]
-pub(crate) use courier::Courier;
+pub(crate) use courier::{Courier, EndGuard};
 #[allow(unused_imports, reason = "no run has a courier yet")]
 pub(crate) use refused::Refused;
 
