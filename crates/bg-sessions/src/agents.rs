@@ -29,6 +29,7 @@ use crate::manager::ManageAgents;
 use crate::model::Model;
 use crate::models::Models;
 use crate::runner::{Given, Run, RunSpec};
+use crate::session::Sessions;
 use crate::spec::AgentSpec;
 
 /// The agents of a host: definitions, their tools and their models, checked and ready to run.
@@ -69,6 +70,7 @@ struct Catalog {
     compaction: CompactionSpec,
     skipped: Vec<SkippedFile>,
     change: tokio::sync::Mutex<()>,
+    sessions: Sessions,
 }
 
 /// A definition with what it names.
@@ -299,7 +301,11 @@ impl Agents {
         self.0.agents.read().get(&name.trim().to_ascii_lowercase()).cloned()
     }
 
-    fn find(&self, name: &str) -> Result<Arc<Agent>, InvokeError> {
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.0.sessions
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Result<Arc<Agent>, InvokeError> {
         let names = || self.0.agents.read().keys().cloned().collect::<Vec<_>>().join(", ");
         self.agent(name).ok_or_else(|| InvokeError::UnknownAgent {
             name: text::prefix(name, 64).escape_debug().to_string(),
@@ -453,6 +459,7 @@ impl AgentsBuilder {
             compaction,
             skipped,
             change,
+            sessions: Sessions::default(),
         })))
     }
 }

@@ -74,6 +74,23 @@ pub enum InvokeError {
     /// No model has the label that was asked for.
     #[error(transparent)]
     Model(#[from] ModelsError),
+    /// This cannot be the id of a session.
+    #[error(
+        "this cannot be the id of a session: 1 to {} bytes without control characters",
+        crate::session::MAX_ID_BYTES
+    )]
+    SessionId,
+    /// As many prompts wait for the session as may: one has to be answered first.
+    #[error("the session is busy: {prompts} prompts of {bytes} bytes wait, and no more may")]
+    SessionFull {
+        /// How many wait.
+        prompts: usize,
+        /// How many bytes they have.
+        bytes: usize,
+    },
+    /// The caller has as many sessions as it may have.
+    #[error("there are {0} sessions, which is as many as there may be")]
+    TooManySessions(usize),
     /// The task could not be started.
     #[error("the agent could not start")]
     Spawn(#[from] SpawnError),
@@ -101,6 +118,8 @@ pub(crate) enum RunError {
     /// Words from outside broke into a step: they are heard, and the turn goes on.
     #[error("interrupted")]
     Interrupted(String),
+    #[error("panicked: {0}")]
+    Panicked(String),
     #[error("the model failed")]
     Model(#[source] ModelError),
     #[error("the model failed {attempts} times")]

@@ -80,6 +80,7 @@ mod retry;
 mod runner;
 #[cfg(feature = "script")]
 mod script;
+mod session;
 mod spec;
 #[cfg(feature = "test-util")]
 mod testing;
@@ -95,6 +96,8 @@ pub use compaction::{CompactionSpec, Percent};
 pub use error::{AgentsError, ChangeError, InvokeError};
 pub use invoke::InvokeAgent;
 pub use manager::ManageAgents;
+// Sessions.
+pub use session::{Child, Prompted, SessionAnswer, SessionCommand, SessionStatus};
 // Following them.
 pub use hooks::{AgentHook, Hooks, Progress, RunEnd, RunInfo, RunInput};
 // The seam to models.

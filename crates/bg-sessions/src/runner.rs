@@ -70,16 +70,14 @@ pub(crate) struct Given {
 pub(crate) struct Run {
     pub(crate) reports: Reports,
     interrupts: Interrupts,
+    spec: RunSpec,
+    /// Of the turn.
     model: Arc<dyn Model>,
-    instructions: Arc<str>,
     effort: Option<Effort>,
-    output_schema: Option<Arc<Value>>,
-    tools: Toolbox,
     /// It remembers what the model has been told, and is made anew when the history is.
     tool_cx: ToolContext,
     /// Of the step: agents come and go, and some tools are described by them.
     definitions: Arc<[ToolDefinition]>,
-    step_cap: u32,
     /// Steps of this turn, and of the turns before.
     steps: u32,
     earlier_steps: u32,
@@ -120,14 +118,11 @@ impl Run {
             tool_cx: ToolContext::new(cx.scope()).with_token(stop),
             interrupts,
             output: Output::default().with_model(spec.model.info().name),
-            model: spec.model,
-            instructions: spec.instructions,
+            model: spec.model.clone(),
             effort: spec.effort,
-            output_schema: spec.output_schema,
-            tools: spec.tools,
+            spec,
             definitions: Arc::default(),
             compaction,
-            step_cap: spec.step_cap.get(),
             steps: 0,
             earlier_steps: 0,
             history: History::default(),
@@ -136,6 +131,29 @@ impl Run {
             lives_on: false,
             reports: Reports::new(cx),
         }
+    }
+
+    /// Prepares the worker of a session, whose conversation goes on from turn to turn.
+    pub(crate) fn session(cx: TaskContext, spec: RunSpec) -> Self {
+        Self { lives_on: true, ..Self::new(cx, spec) }
+    }
+
+    /// Sets what may break into the next turn, and whose prompts it answers.
+    pub(crate) fn prepare(&mut self, interrupts: Interrupts, askers: Vec<TaskContext>) {
+        self.tool_cx = self.tool_cx.clone().with_token(interrupts.stop.clone());
+        self.interrupts = interrupts;
+        self.reports.set_askers(askers);
+    }
+
+    /// Sets the model and the effort of the next turn, in place of the agent's own.
+    pub(crate) fn choose(&mut self, model: Option<Arc<dyn Model>>, effort: Option<Effort>) {
+        self.model = model.unwrap_or_else(|| self.spec.model.clone());
+        self.effort = effort.or(self.spec.effort);
+    }
+
+    /// How many tokens the worker can be given at a time.
+    pub(crate) fn batch_tokens(&self) -> u64 {
+        self.compaction.limits().batch()
     }
 
     /// Runs one turn to the answer, or to the error with what had been reached until then.
@@ -196,7 +214,7 @@ impl Run {
     /// The output of a turn that has ended well; of one that was asked for JSON with what that says.
     fn answered(&self, output: Output) -> Output {
         let data =
-            self.output_schema.as_ref().and_then(|_| serde_json::from_str(&output.text).ok());
+            self.spec.output_schema.as_ref().and_then(|_| serde_json::from_str(&output.text).ok());
         match data {
             Some(data) => output.with_data(data),
             None => output,
@@ -226,10 +244,10 @@ impl Run {
         self.steps = self.steps.saturating_add(1);
         self.reports.step(self.earlier_steps.saturating_add(self.steps));
         if self.is_past_cap() && !was_past_cap {
-            self.reports.trace(&format!("step cap of {} reached", self.step_cap));
+            self.reports.trace(&format!("step cap of {} reached", self.spec.step_cap.get()));
         }
         if !self.is_past_cap() {
-            self.definitions = self.tools.definitions().into();
+            self.definitions = self.spec.tools.definitions().into();
             self.compaction.offer(&self.definitions);
         }
     }
@@ -237,9 +255,9 @@ impl Run {
     /// The request of this step. Past the cap it has no tools: the model has to answer.
     fn request(&self) -> ModelRequest {
         let request = ModelRequest::new(self.history.messages())
-            .with_instructions(self.instructions.clone())
+            .with_instructions(self.spec.instructions.clone())
             .with_effort(self.effort)
-            .with_output_schema(self.output_schema.clone());
+            .with_output_schema(self.spec.output_schema.clone());
         if self.is_past_cap() {
             return request;
         }
@@ -247,7 +265,7 @@ impl Run {
     }
 
     fn is_past_cap(&self) -> bool {
-        self.steps > self.step_cap
+        self.steps > self.spec.step_cap.get()
     }
 
     /// Asks the model. Words from outside break into that, but not into a summary: it would be asked
@@ -290,7 +308,7 @@ impl Run {
         let asked = calls.len().try_into().unwrap_or(u64::MAX);
         let usage = self.output.usage_mut();
         usage.tool_calls = usage.tool_calls.saturating_add(asked);
-        let all = Calls { tools: &self.tools, tool_cx: &self.tool_cx, reports: &self.reports };
+        let all = Calls { tools: &self.spec.tools, tool_cx: &self.tool_cx, reports: &self.reports };
         let AllCalled { answers, claims, interrupted } = all.run(&calls, &self.interrupts).await;
         self.reports.answered(&calls, &answers);
         if let Some(RunError::Stopped) = interrupted
@@ -321,8 +339,8 @@ impl Run {
         let burst = next_burst(&scope, self.compaction.limits().batch());
         let burst = self.unless_interrupted(burst).await;
         self.history.push_answer(reply);
-        let Some((text, claims)) = burst? else { return Ok(self.last_words()) };
-        self.give(vec![Part::Text(text)], claims);
+        let Some(burst) = burst? else { return Ok(self.last_words()) };
+        self.give(vec![Part::Text(burst.text)], burst.claims);
         Ok(Progress::Again)
     }
 

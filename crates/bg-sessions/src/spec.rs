@@ -1,6 +1,7 @@
 //! The definition of an agent.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use bg_core::text;
 use bg_tools::Resource;
@@ -54,6 +55,10 @@ pub struct AgentSpec {
     /// JSON Schema of its answer, if that is to be JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
+    /// How long a session of it waits for input, in seconds; `None` or 0 for a minute. Counted as at
+    /// least 1 and at most 3,600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_secs: Option<u64>,
     /// Most model turns with tools in one run; `None` for [`AgentSpec::DEFAULT_STEP_CAP`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_cap: Option<NonZeroU32>,
@@ -116,6 +121,12 @@ impl AgentSpec {
     /// Most model turns with tools in one run, unless the spec says otherwise.
     pub const DEFAULT_STEP_CAP: NonZeroU32 = NonZeroU32::new(30).unwrap();
 
+    /// How long a session waits for input unless the spec says otherwise, in seconds.
+    const DEFAULT_IDLE_SECS: u64 = 60;
+
+    /// Longest time that it waits, in seconds.
+    const MAX_IDLE_SECS: u64 = 3600;
+
     /// What is shown of an agent without a description.
     pub const DEFAULT_DESCRIPTION: &str = "Delegated subagent worker.";
 
@@ -130,6 +141,7 @@ impl AgentSpec {
             model: None,
             effort: None,
             output_schema: None,
+            idle_timeout_secs: None,
             step_cap: None,
         }
     }
@@ -174,6 +186,29 @@ impl AgentSpec {
     pub fn with_output_schema(mut self, schema: Value) -> Self {
         self.output_schema = Some(schema);
         self
+    }
+
+    /// Says how long a session of it waits for input, in seconds.
+    pub fn with_idle_timeout_secs(mut self, secs: u64) -> Self {
+        self.idle_timeout_secs = Some(secs);
+        self
+    }
+
+    /// Returns how long a session of it waits for input.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bg_sessions::AgentSpec;
+    ///
+    /// let spec = AgentSpec::new("explore");
+    /// assert_eq!(spec.idle_timeout(), Duration::from_secs(60));
+    /// assert_eq!(spec.with_idle_timeout_secs(9000).idle_timeout(), Duration::from_secs(3600));
+    /// ```
+    pub fn idle_timeout(&self) -> Duration {
+        let secs = self.idle_timeout_secs.filter(|secs| *secs > 0);
+        Duration::from_secs(secs.unwrap_or(Self::DEFAULT_IDLE_SECS).clamp(1, Self::MAX_IDLE_SECS))
     }
 
     /// Bounds the model turns with tools of one run.

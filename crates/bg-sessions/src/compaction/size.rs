@@ -18,7 +18,7 @@ pub(crate) fn text(text: &str) -> u64 {
 }
 
 /// Returns how many bytes a text can have that surely has no more than so many tokens.
-pub(super) fn bytes_within(tokens: u64) -> usize {
+pub(crate) fn bytes_within(tokens: u64) -> usize {
     usize::try_from(tokens.saturating_mul(2)).unwrap_or(usize::MAX)
 }
 

@@ -81,6 +81,7 @@ impl Reports {
                 self.block(BlockKind::ToolUse, format!("{} {}", call.name, cut(&call.args)));
             }
             Part::ToolResult(result) => self.block(BlockKind::ToolResult, cut(&result.output)),
+            Part::Resource(resource) => self.block(BlockKind::Other, resource.to_string()),
         }
     }
 
