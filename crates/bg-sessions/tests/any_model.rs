@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bg_core::{Registry, Status};
 use bg_sessions::{ModelError, ModelReply, Part, Thinking, ToolCall, ToolResult, Turn};
+use bg_tools::Resource;
 use common::{agents_with_cap, echo, end_of, pause, start, start_worker, toolbox, turns};
 use proptest::prelude::*;
 
@@ -21,6 +22,7 @@ fn any_part() -> impl Strategy<Value = Part> {
     prop_oneof![
         "[a-z ]{0,3}".prop_map(Part::Text),
         Just(Part::Thinking(Thinking::new("hm"))),
+        Just(Part::resource(Resource::new("made up").with_text("x"))),
         any_call().prop_map(Part::ToolCall),
         any_call().prop_map(|call| Part::ToolResult(ToolResult::new(&call, "made up", true))),
     ]

@@ -10,6 +10,7 @@ use bg_sessions::{
     AgentSpec, Agents, AgentsError, InvokeAgent, InvokeError, Message, Models, ModelsError, Part,
     RunOptions, SpecError, Thinking, ToolCall, ToolResult, is_agent_name,
 };
+use bg_tools::{Resource, select_resources};
 use common::{AGENT, agents, completed, echo, end_of, script, toolbox};
 use serde_json::json;
 
@@ -114,6 +115,28 @@ async fn a_run_that_cannot_begin_is_an_error_and_no_task() {
     let error = agents.run(&root, AGENT, " ").await.unwrap_err();
     assert!(matches!(error, InvokeError::EmptyPrompt));
     assert!(root.snapshot().is_empty());
+}
+
+#[test]
+fn an_agent_takes_the_resources_that_its_tags_select() {
+    let all: Vec<Resource> = [&["image"][..], &["Text", "code"], &[], &[" * "]]
+        .map(|tags| Resource::new("a").with_text("x").with_tags(tags.iter().copied()))
+        .into();
+    for tags in [&[][..], &["IMAGE "], &["code", "image"], &["x", "*"], &[""]] {
+        let spec = AgentSpec::new("a").with_tags(tags.iter().copied());
+        let taken: Vec<Resource> = all.iter().filter(|one| spec.takes(one)).cloned().collect();
+        assert_eq!(taken, select_resources(&mut all.clone(), &spec.tags), "{tags:?}");
+    }
+}
+
+#[test]
+fn a_prompt_with_a_resource_survives_storage() {
+    let chart = Resource::new("chart.png").with_mime("image/png").with_bytes([1, 2, 3]);
+    let prompt = Message::user(vec![Part::text("look"), Part::resource(chart)]);
+    let stored = serde_json::to_value(&prompt).unwrap();
+    let resource = json!({"name": "chart.png", "mime": "image/png", "content": {"bytes": "AQID"}});
+    assert_eq!(stored["parts"][1], json!({"resource": resource}));
+    assert_eq!(serde_json::from_value::<Message>(stored).unwrap(), prompt);
 }
 
 #[test]
