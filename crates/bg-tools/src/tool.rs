@@ -61,6 +61,48 @@ pub trait Tool: Send + Sync + 'static {
     /// [`ToolError`], whose text the model reads.
     async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError>;
 
+    /// Returns what arguments are meant by a text that is no JSON object; `None` if there are none: the
+    /// call fails then, with an error that says what would be right.
+    ///
+    /// The text is what a JSON string holds, or else all that the model wrote. It is not blank, has at
+    /// most 1 MiB and does not begin like an object. `null` is no text: it says as little as nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use bg_tools::{Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, Toolbox, parse_args};
+    /// # use serde_json::{Value, json};
+    /// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Args { text: String }
+    /// struct Echo;
+    ///
+    /// #[async_trait::async_trait]
+    /// impl Tool for Echo {
+    ///     // The definition and the call.
+    /// #   fn definition(&self) -> ToolDefinition {
+    /// #       ToolDefinition::of::<Args>("Echo", "Says it again.")
+    /// #   }
+    /// #   async fn call(&self, _: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {
+    /// #       parse_args("Echo", args).map(|Args { text }| ToolOutput::text(text))
+    /// #   }
+    ///     fn plain_text(&self, text: &str) -> Option<Value> {
+    ///         Some(json!({"text": text}))
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), bg_tools::ToolboxError> {
+    /// let registry = bg_core::Registry::new();
+    /// let cx = ToolContext::new(registry.root_scope());
+    /// let called = Toolbox::new().with(Echo)?.call(&cx, "Echo", "hello").await;
+    /// assert_eq!(called.into_wire().output, "hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn plain_text(&self, _text: &str) -> Option<Value> {
+        None
+    }
+
     /// Returns how long a call may take, if that differs from the toolbox's own deadline.
     fn deadline(&self) -> Option<Duration> {
         None

@@ -9,8 +9,9 @@ use std::time::Duration;
 use bg_core::{PanicReport, text};
 use futures_util::FutureExt;
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::args::parse_json;
+use crate::args::{parse_json, plain_text};
 use crate::budget::Budget;
 use crate::definition::{ToolDefinition, is_tool_name};
 use crate::error::ToolError;
@@ -207,10 +208,10 @@ impl Toolbox {
         args: &str,
     ) -> Result<ToolOutput, ToolError> {
         let tool = self.find(name).ok_or_else(|| self.unknown(name))?;
-        let args = parse_json(name, args)?;
-        // All that is the tool's own may panic: its deadline, its call before it gives a future,
-        // its future, and that future's end.
+        // All that is the tool's own may panic: what it makes of a text, its deadline, its call
+        // before it gives a future, its future, and that future's end.
         let call = AssertUnwindSafe(async {
+            let args = read(&*tool, name, args)?;
             let wanted = tool.deadline().unwrap_or(self.deadline);
             let deadline = self.longest.map_or(wanted, |longest| longest.min(wanted));
             let cx = cx.for_call(deadline, self.budget_of(name));
@@ -248,6 +249,12 @@ impl std::fmt::Debug for Toolbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Toolbox").field("tools", &self.tools.keys()).finish_non_exhaustive()
     }
+}
+
+/// Reads the arguments: a plain text if it is one and the tool takes it, else JSON.
+fn read(tool: &dyn Tool, name: &str, args: &str) -> Result<Value, ToolError> {
+    let of_text = plain_text(args).and_then(|text| tool.plain_text(&text));
+    of_text.map_or_else(|| parse_json(name, args), Ok)
 }
 
 fn panicked(tool: &str, payload: Box<dyn Any + Send>) -> ToolError {

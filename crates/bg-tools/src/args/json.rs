@@ -1,5 +1,6 @@
 //! The text of the arguments as JSON.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -28,6 +29,25 @@ pub(crate) fn parse_json(tool: &str, args: &str) -> Result<Value, ToolError> {
         Some(inner) if begins_an_object(inner) => parsed(tool, inner),
         _ => Ok(value),
     }
+}
+
+/// Returns the text of arguments that are not meant as an object: what a JSON string holds, or all of
+/// it as it came. `None` if that says nothing, is meant as an object after all, or is too long.
+pub(crate) fn plain_text(args: &str) -> Option<Cow<'_, str>> {
+    let whole = without_mark(args);
+    if args.len() > MAX_ARGS_BYTES || whole.trim() == "null" || !is_plain(whole) {
+        return None;
+    }
+    let text = serde_json::from_str(whole).map_or(Cow::Borrowed(whole), Cow::Owned);
+    is_plain(&text).then_some(text)
+}
+
+/// Says something, and nothing that looks like an object: where that is broken it is an error and no
+/// text, so marks do not count wherever they stand.
+fn is_plain(text: &str) -> bool {
+    let is_blank = |c: char| c.is_whitespace() || c == BYTE_ORDER_MARK;
+    let text = text.trim_start_matches(is_blank);
+    !text.is_empty() && !text.starts_with('{')
 }
 
 fn parsed(tool: &str, args: &str) -> Result<Value, ToolError> {

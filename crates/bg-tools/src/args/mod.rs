@@ -4,6 +4,6 @@ mod json;
 mod parse;
 mod types;
 
-pub(crate) use json::parse_json;
+pub(crate) use json::{parse_json, plain_text};
 pub use parse::parse_args;
 pub use types::{BoolArg, CountArg, SecsArg, TaskIdArg};
