@@ -1,10 +1,12 @@
 //! `SA_<name>`: one agent as a tool.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use bg_tools::{BoolArg, Tool, ToolContext, ToolDefinition, ToolError, ToolOutput, parse_args};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::agents::{Agents, RunOptions};
 use crate::error::InvokeError;
@@ -36,6 +38,27 @@ pub(crate) struct CallArgs {
     pub(crate) model: Option<String>,
     #[serde(default)]
     pub(crate) effort: Option<EffortArg>,
+}
+
+/// The names of the arguments.
+static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let schema = ToolDefinition::of::<CallArgs>(PREFIX, "").parameters;
+    let names = schema["properties"].as_object().into_iter().flat_map(|names| names.keys());
+    names.cloned().collect()
+});
+
+/// Takes an object that has none of our names for data that the agent is to work on: its JSON is the
+/// prompt. One that has some is meant as arguments, right or wrong, and an empty one says nothing.
+fn or_task_data(args: Value) -> Value {
+    let is_foreign = args.as_object().is_some_and(|object| {
+        !object.is_empty() && !object.keys().any(|name| NAMES.contains(name))
+    });
+    if is_foreign { prompt(&args.to_string()) } else { args }
+}
+
+/// The arguments that say nothing but a prompt.
+fn prompt(text: &str) -> Value {
+    json!({"prompt": text})
 }
 
 /// An effort as a model writes it; an empty text is the agent's own.
@@ -133,8 +156,12 @@ impl Tool for AgentTool {
 
     async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {
         let name = Self::name_of(&self.name);
-        let args: CallArgs = parse_args(&name, args)?;
+        let args: CallArgs = parse_args(&name, or_task_data(args))?;
         args.call(&name, &self.agents, &self.name, cx, InvokeAgent::DEFAULT_PATIENCE).await
+    }
+
+    fn plain_text(&self, text: &str) -> Option<Value> {
+        Some(prompt(text))
     }
 
     fn deadline(&self) -> Option<std::time::Duration> {
