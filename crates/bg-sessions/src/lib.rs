@@ -59,7 +59,7 @@
 //! # Feature flags
 //!
 //! - `script`: a model that follows a script, for hosts without a provider.
-//! - `test-util`: models for tests, which includes `script`.
+//! - `test-util`: models and a hook for tests, which includes `script`.
 
 mod agent_tool;
 mod agents;
@@ -84,6 +84,8 @@ mod session;
 mod spec;
 #[cfg(feature = "test-util")]
 mod testing;
+#[cfg(feature = "test-util")]
+mod testing_hooks;
 mod tool_calls;
 
 // Definitions.
@@ -105,8 +107,10 @@ pub use model::{BoxError, Model, ModelError, ModelInfo, ModelReply, ModelRequest
 pub use models::{Models, ModelsError};
 // Conversations.
 pub use message::{Message, Part, Role, Thinking, ToolCall, ToolResult};
-// Models that need no provider.
+// Models that need no provider, and what tests need.
 #[cfg(feature = "script")]
 pub use script::{Script, ScriptError, ScriptModel, ScriptProblem};
 #[cfg(feature = "test-util")]
 pub use testing::{Recorded, Turn, TurnsModel, WithSummaries};
+#[cfg(feature = "test-util")]
+pub use testing_hooks::{RecordingHook, Told};

@@ -14,6 +14,8 @@ mod note;
 mod refused;
 mod shield;
 mod teller;
+#[cfg(all(test, feature = "test-util"))]
+mod tests;
 
 #[allow(unused_imports, reason = "no run has a courier yet")]
 pub(crate) use courier::{Courier, EndGuard};
