@@ -80,6 +80,7 @@
 //! - `search`: [`OutputLog`] can be searched with a regular expression.
 
 mod admin;
+mod breakdown;
 mod cell;
 mod claim;
 mod close;
@@ -128,6 +129,7 @@ pub use id::{InvalidKind, Kind, MAX_ID_BYTES, MAX_KIND_BYTES, ParseIdError, Task
 pub use status::{Phase, Status};
 pub use task::{Snapshot, Task};
 // How they end.
+pub use breakdown::{Breakdown, ToolUsage};
 pub use failure::{Failure, PanicReport};
 pub use outcome::{Cancellation, Finished, Outcome, Reason, TaskResult, Unclaimed};
 pub use output::{Artifact, Exit, Output, Usage};

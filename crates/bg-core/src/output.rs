@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::breakdown::Breakdown;
+
 /// The result of a task that ended well, and the partial result of one that did not.
 ///
 /// Most tasks leave a text and nothing else, so everything else lies out of the way, and costs
@@ -36,6 +38,8 @@ struct More {
     thoughts: Option<String>,
     model: Option<String>,
     exit: Option<Exit>,
+    /// In a box of its own: a process, for example, has none.
+    breakdown: Option<Box<Breakdown>>,
 }
 
 static NOTHING: More = More::NOTHING;
@@ -71,6 +75,20 @@ impl Output {
     /// Returns what it cost, to be added to.
     pub fn usage_mut(&mut self) -> &mut Usage {
         &mut self.more_mut().usage
+    }
+
+    /// Returns what it cost by model and tool, if that is known.
+    pub fn breakdown(&self) -> Option<&Breakdown> {
+        self.more().breakdown.as_deref()
+    }
+
+    /// Sets what it cost by model and tool; nothing, if nothing is in it.
+    pub fn set_breakdown(&mut self, breakdown: Breakdown) {
+        if !breakdown.is_empty() {
+            self.more_mut().breakdown = Some(Box::new(breakdown));
+        } else if let Some(more) = &mut self.more {
+            more.breakdown = None;
+        }
     }
 
     /// Returns what the model thought, when it says.
@@ -111,6 +129,12 @@ impl Output {
         self
     }
 
+    /// Sets what it cost by model and tool.
+    pub fn with_breakdown(mut self, breakdown: Breakdown) -> Self {
+        self.set_breakdown(breakdown);
+        self
+    }
+
     /// Names the model that answered.
     pub fn with_model(mut self, model: impl Into<String>) -> Self {
         self.more_mut().model = Some(model.into());
@@ -139,6 +163,7 @@ impl More {
         thoughts: None,
         model: None,
         exit: None,
+        breakdown: None,
     };
 
     fn weight(&self) -> u64 {
@@ -148,7 +173,8 @@ impl More {
         let texts = self.thoughts.as_ref().map_or(0, String::len)
             + self.model.as_ref().map_or(0, String::len);
         let data = self.data.as_ref().map_or(0, weight_of);
-        (texts + artifacts.sum::<usize>() + data) as u64
+        let breakdown = self.breakdown.as_ref().map_or(0, |breakdown| breakdown.weight());
+        (texts + artifacts.sum::<usize>() + data + breakdown) as u64
     }
 }
 
@@ -174,6 +200,8 @@ struct Shown<'a> {
     model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit: Option<Exit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breakdown: Option<&'a Breakdown>,
 }
 
 impl Serialize for Output {
@@ -186,6 +214,7 @@ impl Serialize for Output {
             thoughts: self.thoughts(),
             model: self.model(),
             exit: self.exit(),
+            breakdown: self.breakdown(),
         };
         shown.serialize(serializer)
     }
@@ -202,12 +231,14 @@ struct Whole {
     thoughts: Option<String>,
     model: Option<String>,
     exit: Option<Exit>,
+    breakdown: Option<Box<Breakdown>>,
 }
 
 impl From<Whole> for Output {
     fn from(whole: Whole) -> Self {
-        let Whole { text, data, artifacts, usage, thoughts, model, exit } = whole;
-        let more = More { data, artifacts, usage, thoughts, model, exit };
+        let Whole { text, data, artifacts, usage, thoughts, model, exit, breakdown } = whole;
+        let breakdown = breakdown.filter(|breakdown| !breakdown.is_empty());
+        let more = More { data, artifacts, usage, thoughts, model, exit, breakdown };
         let more = (more != More::NOTHING).then(|| Box::new(more));
         Self { text, more }
     }
@@ -274,6 +305,41 @@ impl Usage {
         self.cached_tokens = self.cached_tokens.saturating_add(other.cached_tokens);
         self.requests = self.requests.saturating_add(other.requests);
         self.tool_calls = self.tool_calls.saturating_add(other.tool_calls);
+    }
+
+    /// Adds what a cumulative report has beyond what was added of earlier ones, count by count. What
+    /// that was is kept in `mark`, which begins at nothing and is of the one who reports.
+    ///
+    /// So a report that comes twice, late or out of order adds nothing that was added before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::Usage;
+    ///
+    /// let (mut total, mut mark) = (Usage::default(), Usage::default());
+    /// let mut report = Usage::default();
+    /// for so_far in [2, 5, 5, 3] {
+    ///     report.requests = so_far;
+    ///     total.add_beyond(&report, &mut mark);
+    /// }
+    /// assert_eq!(total.requests, 5);
+    /// ```
+    pub fn add_beyond(&mut self, report: &Self, mark: &mut Self) {
+        let more = report.beyond(mark);
+        mark.add(&more);
+        self.add(&more);
+    }
+
+    /// What it has more than another, count by count.
+    pub(crate) fn beyond(&self, other: &Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_sub(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_sub(other.output_tokens),
+            cached_tokens: self.cached_tokens.saturating_sub(other.cached_tokens),
+            requests: self.requests.saturating_sub(other.requests),
+            tool_calls: self.tool_calls.saturating_sub(other.tool_calls),
+        }
     }
 }
 

@@ -139,9 +139,14 @@ fn numbers_of(ids: &[TaskId]) -> Vec<u64> {
 
 #[tokio::test(start_paused = true)]
 async fn undelivered_bytes_are_texts_data_and_traces() {
-    let outputs: [fn(&Completer) -> Output; 3] = [
+    let outputs: [fn(&Completer) -> Output; 4] = [
         |_| Output::text("x".repeat(100)),
         |_| Output::default().with_data(serde_json::json!(["x".repeat(100)])),
+        |_| {
+            let mut breakdown = bg_core::Breakdown::default();
+            breakdown.add_call(&"x".repeat(100), true);
+            Output::default().with_breakdown(breakdown)
+        },
         |completer| {
             completer.context().trace("x".repeat(100));
             Output::default()
