@@ -72,6 +72,8 @@ mod history;
 #[allow(dead_code, reason = "no run has a courier yet")]
 mod hooks;
 mod invoke;
+#[allow(dead_code, reason = "no run has a ledger yet")]
+mod ledger;
 mod manager;
 mod message;
 mod model;
