@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::agents::{Agents, RunOptions};
 use crate::error::InvokeError;
 use crate::invoke::InvokeAgent;
+use crate::session::{Prompted, SessionCommand};
 
 /// What a name of such a tool begins with.
 const PREFIX: &str = "SA_";
@@ -31,6 +32,9 @@ pub(crate) struct AgentTool {
 pub(crate) struct CallArgs {
     /// All that it needs to know: it does not see your conversation.
     pub(crate) prompt: String,
+    /// An id: goes on where that left off.
+    #[serde(default)]
+    pub(crate) session: Option<String>,
     #[serde(default)]
     pub(crate) background: Option<BoolArg>,
     /// A label, in place of its own.
@@ -109,11 +113,23 @@ impl CallArgs {
         let background = self.background == Some(BoolArg(true));
         let wrong = |error| refused(tool, error);
         let effort = self.effort.and_then(EffortArg::effort);
-        let mut options = RunOptions { foreground: !background, effort, ..RunOptions::default() };
+        let resources = cx.resources().to_vec();
+        let mut options =
+            RunOptions { foreground: !background, effort, resources, ..RunOptions::default() };
         if let Some(label) = self.model.as_deref().filter(|label| !label.trim().is_empty()) {
             options.model = Some(agents.model(label).map_err(wrong)?);
         }
-        let id = agents.spawn(cx.scope(), agent, self.prompt, options).map_err(wrong)?;
+        let session = self.session.filter(|session| !session.trim().is_empty());
+        let id = match session {
+            None => agents.spawn(cx.scope(), agent, self.prompt, options).map_err(wrong)?,
+            Some(session) => {
+                let said = SessionCommand::parse(&self.prompt);
+                match agents.prompt(cx.scope(), agent, &session, said, options).map_err(wrong)? {
+                    Prompted::Queued { task } => task,
+                    Prompted::Done(answer) => return ToolOutput::json(&answer),
+                }
+            }
+        };
         if background { cx.background(id) } else { cx.foreground(id, patience).await }
     }
 }
@@ -123,6 +139,7 @@ fn refused(tool: &str, error: InvokeError) -> ToolError {
         InvokeError::UnknownAgent { .. } => "agent_name",
         InvokeError::EmptyPrompt => "prompt",
         InvokeError::Model(_) => "model",
+        InvokeError::SessionId => "session",
         _ => return error.into(),
     };
     ToolError::argument(tool, format!("`{field}`: {error}"))

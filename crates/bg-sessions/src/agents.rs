@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bg_core::{Finished, MailboxCaps, Scope, Task, TaskId, text};
-use bg_tools::{Tool, ToolError, ToolSource, Toolbox, ToolboxError};
+use bg_tools::{Resource, Tool, ToolError, ToolSource, Toolbox, ToolboxError};
 use parking_lot::RwLock;
 
 use crate::agent_tool::AgentTool;
@@ -24,6 +24,7 @@ use crate::compaction::CompactionSpec;
 use crate::effort::Effort;
 use crate::error::{AgentsError, ChangeError, InvokeError};
 use crate::folder::{AgentFolder, Loaded, SkippedFile};
+use crate::hooks::{Hooks, RunInfo};
 use crate::invoke::InvokeAgent;
 use crate::manager::ManageAgents;
 use crate::model::Model;
@@ -68,6 +69,7 @@ struct Catalog {
     agents: RwLock<BTreeMap<String, Arc<Agent>>>,
     folder: Option<AgentFolder>,
     compaction: CompactionSpec,
+    hooks: Hooks,
     skipped: Vec<SkippedFile>,
     change: tokio::sync::Mutex<()>,
     sessions: Sessions,
@@ -103,6 +105,9 @@ pub struct RunOptions {
     pub effort: Option<Effort>,
     /// The task's label in place of the agent's name.
     pub label: Option<String>,
+    /// What is attached to the prompt. The agent receives what its tags say (see
+    /// [`AgentSpec::takes`]).
+    pub resources: Vec<Resource>,
     /// Whether somebody waits for it; see [`Task::foreground`].
     pub foreground: bool,
 }
@@ -117,6 +122,12 @@ impl RunOptions {
     /// Sets how hard the model thinks, in place of the agent's own effort.
     pub fn with_effort(mut self, effort: Effort) -> Self {
         self.effort = Some(effort);
+        self
+    }
+
+    /// Attaches something to the prompt; see [`resources`](Self::resources).
+    pub fn with_resources(mut self, resources: Vec<Resource>) -> Self {
+        self.resources = resources;
         self
     }
 
@@ -142,6 +153,7 @@ impl Agents {
             specs: Vec::new(),
             folder: None,
             compaction: CompactionSpec::default(),
+            hooks: Hooks::new(),
         }
     }
 
@@ -161,8 +173,9 @@ impl Agents {
         options: RunOptions,
     ) -> Result<TaskId, InvokeError> {
         let agent = self.find(agent)?;
-        let prompt = prompt.into();
-        if prompt.trim().is_empty() {
+        let (prompt, mut resources) = (prompt.into(), options.resources);
+        resources.retain(|resource| agent.spec.takes(resource));
+        if prompt.trim().is_empty() && resources.is_empty() {
             return Err(InvokeError::EmptyPrompt);
         }
         let label = options.label.unwrap_or_else(|| agent.spec.name.clone());
@@ -171,12 +184,21 @@ impl Agents {
         run.effort = options.effort.or(run.effort);
         let task = Task::agent(label, prompt.clone()).mailbox(MailboxCaps::default());
         let task = if options.foreground { task.foreground() } else { task };
-        Ok(scope.spawn(task, |cx| Run::new(cx, run).drive(Given::prompt(prompt)))?)
+        let given = Given::prompt(prompt, resources);
+        Ok(scope.spawn(task, |cx| {
+            let info = RunInfo::new(cx.id(), &*run.agent);
+            let run = Run::new(cx, run);
+            let courier = run.courier_of(info);
+            run.drive(given, courier)
+        })?)
     }
 
     /// What a worker of an agent has.
     pub(crate) fn run_spec(&self, agent: &Agent) -> RunSpec {
         RunSpec {
+            agent: agent.spec.name.as_str().into(),
+            hooks: self.0.hooks.clone(),
+            started_by: tracing::Span::current(),
             instructions: agent.spec.instructions.as_str().into(),
             tools: self.tools_of(agent),
             model: agent.model.clone(),
@@ -384,6 +406,7 @@ pub struct AgentsBuilder {
     specs: Vec<AgentSpec>,
     folder: Option<PathBuf>,
     compaction: CompactionSpec,
+    hooks: Hooks,
 }
 
 impl AgentsBuilder {
@@ -417,6 +440,12 @@ impl AgentsBuilder {
     /// Sets when and how far the conversations of the agents are compacted.
     pub fn compaction(mut self, spec: CompactionSpec) -> Self {
         self.compaction = spec;
+        self
+    }
+
+    /// Sets who is consulted and told about the runs of the agents.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
         self
     }
 
@@ -457,6 +486,7 @@ impl AgentsBuilder {
             agents,
             folder,
             compaction,
+            hooks: self.hooks,
             skipped,
             change,
             sessions: Sessions::default(),

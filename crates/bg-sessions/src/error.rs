@@ -3,6 +3,7 @@
 use bg_core::SpawnError;
 use bg_tools::{ToolError, ToolboxError};
 
+use crate::hooks::Refused;
 use crate::model::ModelError;
 use crate::models::ModelsError;
 use crate::spec::SpecError;
@@ -118,6 +119,8 @@ pub(crate) enum RunError {
     /// Words from outside broke into a step: they are heard, and the turn goes on.
     #[error("interrupted")]
     Interrupted(String),
+    #[error(transparent)]
+    Refused(#[from] Refused),
     #[error("panicked: {0}")]
     Panicked(String),
     #[error("the model failed")]

@@ -67,6 +67,9 @@ struct Args {
     agent_name: String,
     /// All that it needs to know: it does not see your conversation.
     prompt: String,
+    /// An id: goes on where that left off. Prompts /status, /steer TEXT, /stop and /cancel work then.
+    #[serde(default)]
+    session: Option<String>,
     /// Return its task id at once.
     #[serde(default)]
     background: Option<BoolArg>,
@@ -126,8 +129,9 @@ impl Tool for InvokeAgent {
     }
 
     async fn call(&self, cx: &ToolContext, args: Value) -> Result<ToolOutput, ToolError> {
-        let Args { agent_name, prompt, background, model, effort } = parse_args(Self::NAME, args)?;
-        let call = CallArgs { prompt, background, model, effort };
+        let Args { agent_name, prompt, session, background, model, effort } =
+            parse_args(Self::NAME, args)?;
+        let call = CallArgs { prompt, session, background, model, effort };
         call.call(Self::NAME, &self.agents, &agent_name, cx, self.patience).await
     }
 

@@ -65,6 +65,11 @@ impl Ledger {
         self.spent.by.add_turn(model, usage);
     }
 
+    /// Adds what something has cost that is added once.
+    pub(crate) fn add(&mut self, whole: &Output) {
+        self.spent.add_beyond(&whole.usage(), whole.breakdown(), &mut Spent::default());
+    }
+
     /// Adds a call of a tool.
     pub(crate) fn tool(&mut self, name: &str, success: bool) {
         let calls = &mut self.spent.total.tool_calls;

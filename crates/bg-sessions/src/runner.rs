@@ -21,16 +21,20 @@ use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 
-use bg_core::{Claim, Failure, Finished, Output, TaskContext, TaskResult, Usage};
+use bg_core::{Artifact, Claim, Failure, Finished, Output, TaskContext, TaskResult, Usage};
 use bg_tools::{ToolContext, ToolDefinition, Toolbox};
 use futures_util::future::{Either, select};
 use serde_json::Value;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
 
-use crate::background::next_burst;
+use crate::background::{Burst, next_burst};
 use crate::compaction::{Compaction, CompactionSpec};
 use crate::effort::Effort;
 use crate::error::RunError;
 use crate::history::History;
+use crate::hooks::{Courier, Hooks, RunInfo};
+use crate::ledger::Ledger;
 use crate::message::{Part, ToolCall};
 use crate::model::{Model, ModelReply, ModelRequest};
 use crate::retry::complete_with_retries;
@@ -38,13 +42,25 @@ use crate::tool_calls::{AllCalled, Calls};
 use interrupt::Interrupts;
 use report::Reports;
 
+pub(crate) use attended::TurnEnded;
+pub(crate) use given::Given;
+
+mod attended;
+mod given;
 pub(crate) mod interrupt;
 pub(crate) mod report;
 mod room;
 
+/// Most things that children have made and that a turn carries on.
+const MAX_ARTIFACTS: usize = 256;
+
 /// What a worker needs to know.
 #[derive(Clone)]
 pub(crate) struct RunSpec {
+    pub(crate) agent: Arc<str>,
+    pub(crate) hooks: Hooks,
+    /// What was under way where it was started.
+    pub(crate) started_by: Span,
     pub(crate) instructions: Arc<str>,
     pub(crate) tools: Toolbox,
     pub(crate) model: Arc<dyn Model>,
@@ -52,18 +68,6 @@ pub(crate) struct RunSpec {
     pub(crate) step_cap: NonZeroU32,
     pub(crate) effort: Option<Effort>,
     pub(crate) output_schema: Option<Arc<Value>>,
-}
-
-/// What a turn begins with.
-#[derive(Default)]
-pub(crate) struct Given {
-    /// What the worker is asked to do; empty if it is only told something.
-    pub(crate) task: String,
-    /// How many of the parts are the task.
-    pub(crate) task_parts: usize,
-    pub(crate) parts: Vec<Part>,
-    /// The outcomes of children that the parts tell of.
-    pub(crate) claims: Vec<Claim>,
 }
 
 /// The state of a worker.
@@ -86,25 +90,20 @@ pub(crate) struct Run {
     /// The parts at the end of the history that no reply has followed yet, and the outcomes in them.
     uncommitted: usize,
     claims: Vec<Claim>,
+    courier: Courier,
     /// Whether the conversation goes on after a turn. If not, the turn is not over before all
     /// background work is.
     lives_on: bool,
-    /// What this turn has reached: the last text that the model said, and what it all cost.
+    /// What this turn has reached: the last text that the model said.
     output: Output,
+    /// What it has cost.
+    ledger: Ledger,
 }
 
 /// Whether a turn goes on after a step.
 enum Progress {
     Again,
     Done,
-}
-
-impl Given {
-    /// A prompt.
-    pub(crate) fn prompt(prompt: String) -> Self {
-        let parts = vec![Part::Text(prompt.clone())];
-        Self { task: prompt, task_parts: 1, parts, claims: Vec::new() }
-    }
 }
 
 impl Run {
@@ -128,6 +127,8 @@ impl Run {
             history: History::default(),
             uncommitted: 0,
             claims: Vec::new(),
+            courier: Courier::silent(),
+            ledger: Ledger::default(),
             lives_on: false,
             reports: Reports::new(cx),
         }
@@ -151,26 +152,34 @@ impl Run {
         self.effort = effort.or(self.spec.effort);
     }
 
+    /// Makes the line to the hooks for a turn.
+    pub(crate) fn courier_of(&self, info: RunInfo) -> Courier {
+        let task = self.reports.own().clone();
+        self.spec.hooks.courier(info, move |line| task.trace(line))
+    }
+
     /// How many tokens the worker can be given at a time.
     pub(crate) fn batch_tokens(&self) -> u64 {
         self.compaction.limits().batch()
     }
 
-    /// Runs one turn to the answer, or to the error with what had been reached until then.
-    pub(crate) async fn drive(mut self, given: Given) -> TaskResult {
-        self.begin(given);
-        let ended = self.turn().await;
-        self.ended(ended)
+    /// Runs the one turn of a run.
+    pub(crate) async fn drive(mut self, given: Given, courier: Courier) -> TaskResult {
+        self.attended(given, courier).await.result
     }
 
     /// Takes what a turn begins with.
     pub(crate) fn begin(&mut self, given: Given) {
-        if !given.task.is_empty() || self.history.is_empty() {
-            self.compaction.begin(&given.task, given.task_parts, &self.history);
+        let (task, parts) = (given.task(), given.prompts.len());
+        if parts > 0 || self.history.is_empty() {
+            self.compaction.begin(&task, parts, &self.history);
         }
         self.earlier_steps = self.earlier_steps.saturating_add(std::mem::take(&mut self.steps));
         self.output = Output::default().with_model(self.model.info().name);
-        self.give(given.parts, given.claims);
+        self.ledger = Ledger::default();
+        self.tool_cx = self.tool_cx.clone().with_resources(given.resources.clone());
+        let (parts, claims) = given.into_parts();
+        self.give(parts, claims);
     }
 
     /// Puts something before the model that is not committed yet (I2).
@@ -204,11 +213,23 @@ impl Run {
     pub(crate) fn ended(&mut self, ended: Result<(), RunError>) -> TaskResult {
         self.history.take_back(std::mem::take(&mut self.uncommitted));
         self.claims.clear();
-        let output = std::mem::take(&mut self.output);
+        let mut output = std::mem::take(&mut self.output);
+        self.ledger.write(&mut output);
         match ended {
             Ok(()) => Ok(self.answered(output)),
-            Err(error) => Err(Failure::from(error).with_partial(output)),
+            Err(error) => Err(self.failed(error).with_partial(output)),
         }
+    }
+
+    fn failed(&self, error: RunError) -> Failure {
+        let failure = Failure::from(error);
+        self.progress(&format!("failed: {failure}"));
+        failure
+    }
+
+    /// Tells hooks how far the turn is.
+    fn progress(&self, text: &str) {
+        self.courier.progress(text, self.steps, self.ledger.total());
     }
 
     /// The output of a turn that has ended well; of one that was asked for JSON with what that says.
@@ -275,7 +296,21 @@ impl Run {
     }
 
     async fn complete(&self, request: ModelRequest) -> Result<ModelReply, RunError> {
-        complete_with_retries(&*self.model, &self.reports, request, &self.interrupts.stop).await
+        let model = self.model.info().name;
+        let span = info_span!(
+            "chat",
+            "otel.name" = format!("chat {model}"),
+            "gen_ai.operation.name" = "chat",
+            "gen_ai.request.model" = model,
+            "gen_ai.usage.input_tokens" = Empty,
+            "gen_ai.usage.output_tokens" = Empty,
+        );
+        let stop = &self.interrupts.stop;
+        let reply = complete_with_retries(&*self.model, &self.reports, request, stop);
+        let reply = reply.instrument(span.clone()).await?;
+        span.record("gen_ai.usage.input_tokens", reply.usage.input_tokens);
+        span.record("gen_ai.usage.output_tokens", reply.usage.output_tokens);
+        Ok(reply)
     }
 
     /// Keeps what was given to the model: it has answered (I2, I3).
@@ -289,28 +324,38 @@ impl Run {
     fn book(&mut self, reply: &ModelReply) {
         self.reports.said(&reply.parts);
         self.spend(&reply.usage);
-        let text = reply.text();
-        if !text.trim().is_empty() {
-            self.output.text = text;
-        }
-        if let Some(thoughts) = reply.thoughts() {
+        let (text, thoughts) = (reply.text(), reply.thoughts());
+        let is_silent = text.trim().is_empty();
+        if let Some(thoughts) = thoughts {
+            if is_silent && reply.tool_calls().next().is_none() {
+                self.progress(&thoughts);
+            }
             self.output.set_thoughts(thoughts);
+        }
+        if !is_silent {
+            self.progress(&text);
+            self.output.text = text;
         }
     }
 
     fn spend(&mut self, usage: &Usage) {
-        self.output.usage_mut().add(usage);
+        self.ledger.turn(&self.model.info().name, usage);
     }
 
     /// Runs the calls of a reply, which enters the history with their results or not at all. A call
     /// that was interrupted has a result that says so.
     async fn exchange(&mut self, reply: Vec<Part>, calls: Vec<ToolCall>) -> Result<(), RunError> {
-        let asked = calls.len().try_into().unwrap_or(u64::MAX);
-        let usage = self.output.usage_mut();
-        usage.tool_calls = usage.tool_calls.saturating_add(asked);
-        let all = Calls { tools: &self.spec.tools, tool_cx: &self.tool_cx, reports: &self.reports };
+        let all = Calls {
+            tools: &self.spec.tools,
+            tool_cx: &self.tool_cx,
+            reports: &self.reports,
+            courier: &self.courier,
+        };
         let AllCalled { answers, claims, interrupted } = all.run(&calls, &self.interrupts).await;
         self.reports.answered(&calls, &answers);
+        for (call, answer) in calls.iter().zip(&answers) {
+            self.ledger.tool(&call.name, answer.success);
+        }
         if let Some(RunError::Stopped) = interrupted
             && !self.lives_on
         {
@@ -339,8 +384,8 @@ impl Run {
         let burst = next_burst(&scope, self.compaction.limits().batch());
         let burst = self.unless_interrupted(burst).await;
         self.history.push_answer(reply);
-        let Some(burst) = burst? else { return Ok(self.last_words()) };
-        self.give(vec![Part::Text(burst.text)], burst.claims);
+        let Some(Burst { text, claims, .. }) = burst? else { return Ok(self.last_words()) };
+        self.give(vec![Part::Text(text)], claims);
         Ok(Progress::Again)
     }
 
@@ -350,8 +395,21 @@ impl Run {
 
     /// Books what children cost whose outcomes are in the history now.
     fn book_children(&mut self, children: &[Arc<Finished>]) {
-        for output in children.iter().filter_map(|child| child.outcome.output()) {
-            self.spend(&output.usage());
+        for child in children {
+            let output = child.outcome.output();
+            self.ledger.settle(child.id, output);
+            self.take_artifacts(output.map_or(&[], Output::artifacts));
+        }
+    }
+
+    /// Carries on what children have made.
+    fn take_artifacts(&mut self, artifacts: &[Artifact]) {
+        let room = MAX_ARTIFACTS.saturating_sub(self.output.artifacts().len());
+        for artifact in artifacts.iter().take(room) {
+            self.output = std::mem::take(&mut self.output).with_artifact(artifact.clone());
+        }
+        if artifacts.len() > room {
+            self.reports.trace(&format!("{} artifacts left out", artifacts.len() - room));
         }
     }
 

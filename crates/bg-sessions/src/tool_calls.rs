@@ -7,10 +7,13 @@ use bg_core::{Failure, Output, Task, TaskResult, text};
 use bg_tools::{Called, Claims, ToolContext, ToolError, ToolOutput, Toolbox};
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use futures_util::stream::{self, StreamExt};
+use tracing::field::Empty;
+use tracing::{Instrument, info_span};
 
 use crate::error::RunError;
 use crate::history::Answer;
-use crate::message::ToolCall;
+use crate::hooks::Courier;
+use crate::message::{ToolCall, ToolResult};
 use crate::runner::interrupt::Interrupts;
 use crate::runner::report::Reports;
 
@@ -36,6 +39,7 @@ pub(crate) struct Calls<'a> {
     pub(crate) tools: &'a Toolbox,
     pub(crate) tool_cx: &'a ToolContext,
     pub(crate) reports: &'a Reports,
+    pub(crate) courier: &'a Courier,
 }
 
 /// What the calls of a reply came to.
@@ -74,11 +78,26 @@ impl Calls<'_> {
     }
 
     async fn call(self, call: &ToolCall) -> Answered {
+        let name = text::prefix(&call.name, MAX_LINE_BYTES / 2);
         self.reports.trace(&line(&format!("{} {}", call.name, call.args)));
-        let answered = self.foreground(call).await;
-        if !answered.0.success {
-            let name = text::prefix(&call.name, MAX_LINE_BYTES / 2);
-            self.reports.trace(&line(&format!("{name} failed: {}", answered.0.output)));
+        self.courier.tool_start(call);
+        let span = info_span!(
+            "execute_tool",
+            "otel.name" = format!("execute_tool {name}"),
+            "gen_ai.operation.name" = "execute_tool",
+            "gen_ai.tool.name" = name,
+            "gen_ai.tool.call.id" = text::prefix(&call.id, MAX_LINE_BYTES),
+            "error.type" = Empty,
+        );
+        let answered = self.foreground(call).instrument(span.clone()).await;
+        let Answer { output, success } = &answered.0;
+        if !success {
+            let failed = line(&format!("{name} failed: {output}"));
+            span.record("error.type", &*failed);
+            self.reports.trace(&failed);
+        }
+        if !self.courier.is_silent() {
+            self.courier.tool_end(call, &ToolResult::new(call, output.as_str(), *success));
         }
         answered
     }
@@ -98,7 +117,11 @@ impl Calls<'_> {
 
     /// The call as a future of its own, which can be moved.
     fn begin(self, call: ToolCall) -> BoxFuture<'static, Called> {
-        let (tools, cx) = (self.tools.clone(), self.tool_cx.clone());
+        let (tools, mut cx) = (self.tools.clone(), self.tool_cx.clone());
+        if !self.courier.is_silent() {
+            let (courier, call) = (self.courier.clone(), call.clone());
+            cx = cx.with_progress(move |text| courier.tool_progress(&call, text));
+        }
         async move { tools.call(&cx, &call.name, &call.args).await }.boxed()
     }
 

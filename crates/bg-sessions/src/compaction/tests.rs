@@ -13,6 +13,7 @@ use super::transcript::transcript;
 use super::{Compaction, CompactionSpec, Draft, Ending, Judged, Need, Settled};
 use crate::error::RunError;
 use crate::history::{Answer, History, is_answered};
+use crate::hooks::Hooks;
 use crate::message::{Message, Part, Role, Thinking, ToolCall};
 use crate::model::{ModelError, ModelReply};
 use crate::runner::RunSpec;
@@ -110,6 +111,9 @@ fn reply(reply: Reply) -> Result<ModelReply, RunError> {
 
 fn compaction(window: u64, task: &str) -> Compaction {
     let mut compaction = Compaction::new(&RunSpec {
+        agent: "worker".into(),
+        hooks: Hooks::new(),
+        started_by: tracing::Span::none(),
         instructions: "Work.".into(),
         tools: Toolbox::new(),
         model: Arc::new(TurnsModel::new([]).with_context_window(window)),

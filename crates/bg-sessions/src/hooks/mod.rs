@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bg_core::{Failure, Output, TaskId, TaskResult, Usage, text};
+use bg_tools::Resource;
 
 use crate::message::{ToolCall, ToolResult};
 use crate::model::BoxError;
@@ -17,9 +18,7 @@ mod teller;
 #[cfg(all(test, feature = "test-util"))]
 mod tests;
 
-#[allow(unused_imports, reason = "no run has a courier yet")]
-pub(crate) use courier::{Courier, EndGuard};
-#[allow(unused_imports, reason = "no run has a courier yet")]
+pub(crate) use courier::Courier;
 pub(crate) use refused::Refused;
 
 /// Follows the runs of agents. Every method does nothing unless it is written.
@@ -196,12 +195,20 @@ impl RunInfo {
 pub struct RunInput {
     /// In words.
     pub prompt: String,
+    /// What is attached.
+    pub resources: Vec<Resource>,
 }
 
 impl RunInput {
     /// Makes an input of a prompt alone.
     pub fn new(prompt: impl Into<String>) -> Self {
-        Self { prompt: prompt.into() }
+        Self { prompt: prompt.into(), resources: Vec::new() }
+    }
+
+    /// Sets what is attached.
+    pub fn with_resources(mut self, resources: Vec<Resource>) -> Self {
+        self.resources = resources;
+        self
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bg_core::{Block, BlockKind, Phase, RecentBlocks, TaskContext, text};
+use bg_core::{Block, BlockKind, Phase, RecentBlocks, TaskContext, TaskId, text};
 
 use crate::history::Answer;
 use crate::message::{Part, ToolCall};
@@ -31,6 +31,11 @@ impl Reports {
     pub(crate) fn set_askers(&mut self, askers: Vec<TaskContext>) {
         askers.iter().for_each(|asker| asker.attach_view(self.recent.clone()));
         self.askers = askers;
+    }
+
+    /// The task that the turn is: the last prompt that it answers, or the run.
+    pub(crate) fn id(&self) -> TaskId {
+        self.askers.last().unwrap_or(&self.own).id()
     }
 
     pub(crate) fn own(&self) -> &TaskContext {

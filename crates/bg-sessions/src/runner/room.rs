@@ -94,11 +94,14 @@ impl Run {
 
     fn forget_told(&mut self) {
         let scope = self.tool_cx.scope().clone();
-        self.tool_cx = ToolContext::new(scope).with_token(self.interrupts.stop.clone());
+        let resources = self.tool_cx.resources().to_vec();
+        let tool_cx = ToolContext::new(scope).with_token(self.interrupts.stop.clone());
+        self.tool_cx = tool_cx.with_resources(resources);
     }
 
     fn trace_sizes(&self, what: &str, before: u64) {
         let after = self.compaction.size(&self.history);
+        self.courier.compaction(before, after);
         self.reports.trace(&format!("{what}: about {before} tokens, now {after}"));
     }
 }

@@ -1,6 +1,6 @@
 //! What a session answers at once.
 
-use bg_core::{Snapshot, Status, TaskId, Usage, text};
+use bg_core::{Breakdown, Snapshot, Status, TaskId, Usage, text};
 use serde::Serialize;
 
 use super::command::SessionCommand;
@@ -122,6 +122,9 @@ pub struct SessionStatus {
     pub model: String,
     /// What it has cost in all, the turn under way not counted.
     pub usage: Usage,
+    /// The same by model and tool.
+    #[serde(flatten)]
+    pub by: Breakdown,
     /// How many children it has, live or undelivered.
     pub children_total: usize,
     /// The first of them.

@@ -37,6 +37,7 @@ pub(crate) use state::Session;
 use std::sync::Arc;
 
 use bg_core::{Completer, Kind, MailboxCaps, Scope, SendError, Task, TaskId};
+use bg_tools::Resource;
 
 use crate::agents::{Agent, Agents, RunOptions};
 use crate::effort::Effort;
@@ -48,6 +49,7 @@ use queue::{Place, Refusal};
 /// A prompt that waits for its session.
 pub(crate) struct Input {
     pub(crate) text: String,
+    pub(crate) resources: Vec<Resource>,
     /// The task whose outcome is the reply.
     pub(crate) asker: Completer,
     pub(crate) model: Option<Arc<dyn Model>>,
@@ -119,6 +121,9 @@ impl Agents {
         match command {
             SessionCommand::Prompt(text) => self.ask(scope, &agent, key, text, options),
             SessionCommand::Steer(text) => self.steer(scope, &agent, key, text, options),
+            SessionCommand::Ping if !options.resources.is_empty() => {
+                self.ask(scope, &agent, key, String::new(), options)
+            }
             command => Ok(Prompted::Done(self.control(scope, &key, &command))),
         }
     }
@@ -132,7 +137,9 @@ impl Agents {
         text: String,
         options: RunOptions,
     ) -> Result<Prompted, InvokeError> {
-        if text.trim().is_empty() {
+        let mut options = options;
+        options.resources.retain(|resource| agent.spec.takes(resource));
+        if text.trim().is_empty() && options.resources.is_empty() {
             return Err(InvokeError::EmptyPrompt);
         }
         let Found { session, place, is_new } = self.sessions().find(&key, text.len())?;
@@ -227,8 +234,8 @@ fn queue(
     let task = Task::agent(label, text.clone()).mailbox(MailboxCaps::default());
     let task = if options.foreground { task.foreground() } else { task };
     let (id, asker) = scope.register(task)?;
-    let RunOptions { model, effort, .. } = options;
-    if let Err(input) = place.fill(Input { text, asker, model, effort }) {
+    let RunOptions { model, effort, resources, .. } = options;
+    if let Err(input) = place.fill(Input { text, resources, asker, model, effort }) {
         // The session was cancelled in this moment.
         askers::refuse(input.asker, "its session has ended");
     }

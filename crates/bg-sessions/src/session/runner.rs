@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bg_core::{
     Failure, Mailbox, MailboxCaps, Output, PanicReport, Phase, Task, TaskContext, TaskResult,
-    Usage, WeakScope,
+    WeakScope,
 };
 use futures_util::FutureExt;
 use futures_util::future::{Either, select, select_all};
@@ -32,9 +32,10 @@ use super::state::Session;
 use crate::background::{Burst, burst, is_working};
 use crate::compaction::size;
 use crate::error::RunError;
-use crate::message::Part;
+use crate::hooks::RunInfo;
+use crate::ledger::Ledger;
 use crate::runner::interrupt::{Interrupts, words_of};
-use crate::runner::{Given, Run, RunSpec};
+use crate::runner::{Given, Run, RunSpec, TurnEnded};
 
 /// How long a session waits for its background work, without input.
 const MAX_BACKGROUND: Duration = Duration::from_secs(3600);
@@ -53,7 +54,9 @@ pub(crate) struct Worker {
     /// Words that were sent while it was idle.
     words: Vec<String>,
     /// What it has cost that no reply has told of.
-    unreported: Usage,
+    unreported: Ledger,
+    /// What it has cost in all.
+    total: Ledger,
 }
 
 /// What a turn is about.
@@ -77,7 +80,7 @@ impl Worker {
         listed.session.see(|seen| seen.model = model);
         let run = Run::session(cx.clone(), spec);
         let (token, mailbox) = (cx.token(), cx.mailbox());
-        let (words, unreported) = (Vec::new(), Usage::default());
+        let (words, unreported) = (Vec::new(), Ledger::default());
         Self {
             cx,
             token,
@@ -89,6 +92,7 @@ impl Worker {
             hears_children: true,
             words,
             unreported,
+            total: Ledger::default(),
         }
     }
 
@@ -186,9 +190,9 @@ impl Worker {
         let mut burst = burst(&self.cx.scope(), tokens, |child| session.is_dropped(child.id));
         for dropped in std::mem::take(&mut burst.dropped) {
             self.cx.trace(format!("the late result of {} was dropped", dropped.id));
-            let usage = dropped.outcome.output().map(Output::usage).unwrap_or_default();
-            self.unreported.add(&usage);
-            session.see(|seen| seen.usage.add(&usage));
+            let output = dropped.outcome.output();
+            self.unreported.settle(dropped.id, output);
+            self.total.settle(dropped.id, output);
         }
         burst
     }
@@ -203,8 +207,14 @@ impl Worker {
         }
         let (model, effort) =
             inputs.last().map_or((None, None), |input| (input.model.clone(), input.effort));
-        let given = given(&inputs, words, burst);
-        let askers = Askers::new(inputs.into_iter().map(|input| input.asker));
+        let (mut given, mut askers) = (Given { burst, ..Given::default() }, Vec::new());
+        for Input { text, resources, asker, .. } in inputs {
+            given.prompts.extend(Some(text).filter(|text| !text.trim().is_empty()));
+            given.resources.extend(resources);
+            askers.push(asker);
+        }
+        given.prompts.extend(words);
+        let askers = Askers::new(askers);
         self.ask_ourselves(&askers, &given);
         let stop = self.token.child_token();
         self.session().begin_turn(askers.ids(), stop.clone());
@@ -213,8 +223,7 @@ impl Worker {
         let standing = Some(self.mailbox.clone());
         self.run.prepare(Interrupts { stop: stop.clone(), own, standing }, askers.contexts());
         self.run.choose(model, effort);
-        self.run.begin(given);
-        let ended = self.until_stopped(&askers, &stop).await;
+        let ended = self.until_stopped(given, &askers, &stop).await;
         self.reply(&askers, ended);
     }
 
@@ -224,9 +233,10 @@ impl Worker {
         if !askers.is_empty() {
             return;
         }
-        let ids: Vec<String> = given.claims.iter().map(|claim| claim.id.to_string()).collect();
+        let ids: Vec<String> =
+            given.burst.claims.iter().map(|claim| claim.id.to_string()).collect();
         let prompt = match &ids[..] {
-            [] => given.task.clone(),
+            [] => given.task(),
             ids => format!("read the results of {}", ids.join(", ")),
         };
         let task = Task::agent(self.listed.key.agent().to_owned(), prompt);
@@ -240,28 +250,32 @@ impl Worker {
 
     async fn until_stopped(
         &mut self,
+        given: Given,
         askers: &Askers,
         stop: &CancellationToken,
-    ) -> Result<(), RunError> {
+    ) -> TurnEnded {
+        let key = &self.listed.key;
+        let info = RunInfo::new(self.run.reports.id(), key.agent()).with_session(key.id());
+        let courier = self.run.courier_of(info);
         let watch = async {
             askers.all_stopped().await;
             stop.cancel();
             std::future::pending::<Infallible>().await
         };
-        let turn = AssertUnwindSafe(self.run.turn()).catch_unwind();
-        match select(pin!(watch), pin!(turn)).await {
+        let turn = AssertUnwindSafe(self.run.attended(given, courier)).catch_unwind();
+        let ended = match select(pin!(watch), pin!(turn)).await {
             Either::Left((never, _)) => match never {},
-            Either::Right((Ok(ended), _)) => ended,
-            Either::Right((Err(payload), _)) => {
-                Err(RunError::Panicked(PanicReport::of(payload).message))
-            }
-        }
+            Either::Right((ended, _)) => ended,
+        };
+        ended.unwrap_or_else(|payload| {
+            let error = RunError::Panicked(PanicReport::of(payload).message);
+            TurnEnded { result: self.run.ended(Err(error)), is_stopped: false }
+        })
     }
 
-    fn reply(&mut self, askers: &Askers, ended: Result<(), RunError>) {
-        let is_stopped = matches!(ended, Err(RunError::Stopped));
-        self.hears_children = ended.is_ok() || is_stopped;
-        let result = self.run.ended(ended);
+    fn reply(&mut self, askers: &Askers, ended: TurnEnded) {
+        let TurnEnded { result, is_stopped } = ended;
+        self.hears_children = result.is_ok();
         self.keep(&result, askers.is_empty());
         self.session().end_turn();
         self.rest();
@@ -275,12 +289,15 @@ impl Worker {
             Ok(output) => Some(output),
             Err(failure) => failure.partial.as_deref(),
         };
-        let usage = output.map(Output::usage).unwrap_or_default();
-        if is_unreported {
-            self.unreported.add(&usage);
+        if let Some(output) = output {
+            self.total.add(output);
+            if is_unreported {
+                self.unreported.add(output);
+            }
         }
+        let (usage, by) = (self.total.total(), self.total.by().clone());
         self.session().see(|seen| {
-            seen.usage.add(&usage);
+            (seen.usage, seen.by) = (usage, by);
             match result {
                 Ok(output) => {
                     seen.turns += 1;
@@ -300,9 +317,11 @@ impl Worker {
             "session": session,
             "agent": agent,
             "turns": turns,
-            "usage_in_all": seen.usage,
+            "usage_in_all": self.total.total(),
         });
-        Output::text(text).with_model(seen.model).with_usage(self.unreported).with_data(data)
+        let mut output = Output::text(text).with_model(seen.model).with_data(data);
+        self.unreported.write(&mut output);
+        output
     }
 }
 
@@ -328,17 +347,5 @@ async fn told(mailbox: &Mailbox) -> String {
     match mailbox.recv().await {
         Some(message) => words_of(message),
         None => std::future::pending().await,
-    }
-}
-
-/// What a turn begins with: what the callers said comes first, then what children have left.
-fn given(inputs: &[Input], words: Vec<String>, burst: Burst) -> Given {
-    let asked: Vec<String> = inputs.iter().map(|input| input.text.clone()).chain(words).collect();
-    let told = Some(burst.text).filter(|text| !text.is_empty());
-    Given {
-        task: asked.join("\n\n"),
-        task_parts: asked.len(),
-        parts: asked.into_iter().chain(told).map(Part::Text).collect(),
-        claims: burst.claims,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bg_core::{Scope, TaskId, Usage, text};
+use bg_core::{Breakdown, Scope, TaskId, Usage, text};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +53,7 @@ pub(super) struct Seen {
     pub(super) model: String,
     /// What it has cost in all.
     pub(super) usage: Usage,
+    pub(super) by: Breakdown,
     pub(super) last_progress: String,
 }
 
@@ -192,6 +193,7 @@ impl Session {
             turns: seen.turns,
             model: seen.model,
             usage: seen.usage,
+            by: seen.by,
             children_total: children.len(),
             children: children.iter().take(MAX_CHILDREN).map(Child::of).collect(),
             last_progress: seen.last_progress,

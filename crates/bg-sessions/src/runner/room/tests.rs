@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::compaction::{CompactionSpec, Need, is_summary_request};
 use crate::history::{Answer, is_answered};
+use crate::hooks::Hooks;
 use crate::message::{Message, Part, ToolCall};
 use crate::model::{Model, ModelError, ModelInfo, ModelReply, ModelRequest};
 use crate::runner::{Given, Run, RunSpec};
@@ -45,6 +46,9 @@ impl Model for Slow {
 
 fn large_run(cx: TaskContext) -> Run {
     let spec = RunSpec {
+        agent: "worker".into(),
+        hooks: Hooks::new(),
+        started_by: tracing::Span::none(),
         instructions: "Work.".into(),
         tools: Toolbox::new(),
         model: Arc::new(Slow::default()),
@@ -54,7 +58,7 @@ fn large_run(cx: TaskContext) -> Run {
         output_schema: None,
     };
     let mut run = Run::new(cx, spec);
-    run.begin(Given::prompt("go".to_owned()));
+    run.begin(Given::prompt("go".to_owned(), Vec::new()));
     for number in 0..4 {
         let call = ToolCall::new(number.to_string(), "Read", "{}");
         let turn = vec![Part::text("t".repeat(1000)), Part::ToolCall(call)];
