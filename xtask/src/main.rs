@@ -23,6 +23,7 @@ mod models;
 mod planted;
 mod prop;
 mod repo;
+mod script;
 mod shuttle;
 mod test;
 mod tidy;
@@ -32,11 +33,13 @@ usage: cargo xtask <command>
 
   fmt           check the formatting
   clippy        lint every target, warnings are errors
-  test [ARGS]   run the three below, all tests and the doctests; with ARGS, which go to the test
+  test [ARGS]   run the four below, all tests and the doctests; with ARGS, which go to the test
                 runner, the tests and the doctests alone
   prop, shuttle [--seed N] [--count N]
                 random operations against a reference; random orders of many threads
   loom          every order of the locks for a few threads
+  script [--length N | --sequence A,B,...] [--count N [--seed N]]
+                all sequences of what a model can do, against runs of an agent
   doc           build the documentation, warnings are errors
   layers        check which crate depends on which
   tidy          check the text of sources and documents
@@ -78,6 +81,7 @@ fn dispatch(args: &[String]) -> Result {
         ("loom", []) => loom::run(&Repo::open()?),
         ("shuttle", args) => shuttle::run(&Repo::open()?, args),
         ("prop", args) => prop::run(&Repo::open()?, args),
+        ("script", args) => script::run(&Repo::open()?, args),
         ("fuzz", args) => fuzz::run(&Repo::open()?, args),
         ("context", []) => context::run(&Repo::open()?),
         ("killer", args) => killer::run(&Repo::open()?, args),

@@ -1,12 +1,13 @@
 //! `cargo xtask test [ARGS...]`: all tests, then the doctests, which nextest does not run.
 //!
-//! - Without ARGS the models come first: the random driver, loom, shuttle, each with its figure.
+//! - Without ARGS the models come first: the random driver, loom, shuttle, the sequences of a
+//!   scripted model, each with its figure.
 //! - The doctests run even when a test failed: one run tells everything.
 //! - Red when either part is red.
 //! - When all is green the last lines are the runners' own summaries.
 
 use crate::repo::{Repo, Result};
-use crate::{loom, prop, shuttle};
+use crate::{loom, prop, script, shuttle};
 
 const NEXTEST: &str = "nextest run --workspace --all-features";
 const CARGO_TEST: &str = "test --workspace --all-features --all-targets";
@@ -34,7 +35,8 @@ pub(crate) fn run(repo: &Repo, args: &[String]) -> Result {
 fn models(repo: &Repo) -> Result {
     prop::run(repo, &[])?;
     loom::run(repo)?;
-    shuttle::run(repo, &[])
+    shuttle::run(repo, &[])?;
+    script::run(repo, &[])
 }
 
 fn runner(repo: &Repo) -> (&'static str, &'static str) {
