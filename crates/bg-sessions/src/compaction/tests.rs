@@ -20,6 +20,8 @@ use crate::runner::RunSpec;
 use crate::spec::AgentSpec;
 use crate::testing::TurnsModel;
 
+mod histories;
+
 /// What happens in a run, in sizes.
 #[derive(Clone, Debug)]
 enum Event {
