@@ -73,7 +73,7 @@ impl Behaviour {
 
     fn reply(self, is_odd: bool) -> Turn {
         let mut parts: Vec<Part> = self.says().map(Part::text).into_iter().collect();
-        if matches!(self, Garbles | Thinks) && !is_odd {
+        if self.thinks(is_odd) {
             parts.push(Part::Thinking(Thinking::new("hm")));
         }
         if self == Garbles {
@@ -85,6 +85,15 @@ impl Behaviour {
         let mut usage = Usage::default();
         (usage.requests, usage.output_tokens) = (1, self.cost());
         Turn::Reply(ModelReply::new(parts).with_usage(usage))
+    }
+
+    fn thinks(self, is_odd: bool) -> bool {
+        matches!(self, Garbles | Thinks) && !is_odd
+    }
+
+    /// Whether there is something in its reply besides calls and what it has made up.
+    pub(crate) fn leaves_a_message(self, is_odd: bool) -> bool {
+        self.says().is_some() || self.thinks(is_odd)
     }
 
     /// The text of its reply.

@@ -13,7 +13,7 @@ use super::common::{
     AGENT, agents_with_cap, echo, pause, settle, texts, tokens, tool, toolbox, turns,
 };
 use super::reference::{
-    Asked, CHILD, DEADLINE, End, Expected, Left, Reference, STEP_CAP, most_requests,
+    Asked, CHILD, DEADLINE, End, Expected, Left, Reference, STEP_CAP, brief, most_requests,
 };
 
 /// Two large turns are past the size at which a summary is due, and three do not fit.
@@ -147,7 +147,7 @@ fn seen(finished: &Finished, requests: usize, time: std::time::Duration) -> Expe
         other => (End::Failed(format!("{other:?}")), None),
     };
     let left = output.map(|output| Left {
-        text: output.text.clone(),
+        text: brief(&output.text),
         output_tokens: output.usage().output_tokens,
         requests: output.usage().requests,
         tool_calls: output.usage().tool_calls,

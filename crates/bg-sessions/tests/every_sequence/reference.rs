@@ -70,6 +70,11 @@ pub(crate) struct Left {
     pub(crate) tool_calls: u64,
 }
 
+/// Tells a text from others without showing all of it.
+pub(crate) fn brief(text: &str) -> String {
+    format!("{text:.20}, {} bytes", text.len())
+}
+
 /// Why a walk is over.
 enum Stop {
     End(End),
@@ -111,7 +116,7 @@ impl<'a, B: Iterator<Item = Behaviour>> Reference<'a, B> {
             steps: 0,
             now: Duration::ZERO,
             children: Vec::new(),
-            left: Left::default(),
+            left: Left { text: brief(""), ..Left::default() },
             turns: 0,
             has_old_ramble: false,
             has_ramble: false,
@@ -169,17 +174,22 @@ impl<'a, B: Iterator<Item = Behaviour>> Reference<'a, B> {
     }
 
     /// Three requests at most, and then the work goes on whatever they came to. The third one is not
-    /// made if the second had next to nothing to read any more.
+    /// made if the second had next to nothing to read any more. If the model is too busy the old
+    /// conversation may stand.
     fn summarize(&mut self) -> Result<(), Stop> {
         for request in 1..=SUMMARIES {
             if request == SUMMARIES && !self.a_summary_comes() {
                 break;
             }
             match self.ask(true)? {
-                Received::Reply(Behaviour::Answers | Behaviour::Ends)
-                | Received::Busy
-                | Received::Broken(_) => break,
+                Received::Reply(Behaviour::Answers | Behaviour::Ends) | Received::Broken(_) => {
+                    break;
+                }
                 Received::Reply(_) | Received::TooLarge => {}
+                Received::Busy => {
+                    self.has_old_ramble = false;
+                    return Ok(());
+                }
             }
         }
         (self.has_old_ramble, self.turns) = (false, 1);
@@ -206,13 +216,13 @@ impl<'a, B: Iterator<Item = Behaviour>> Reference<'a, B> {
         Ok(Received::Busy)
     }
 
+    /// Whether the last request had an odd place in the sequence; the first one has place 0.
+    fn is_odd(&self) -> bool {
+        self.requests.is_multiple_of(2)
+    }
+
     fn cause(&self) -> &'static str {
-        // The first request has place 0.
-        if self.requests.is_multiple_of(2) {
-            "the model failed: no"
-        } else {
-            "the model failed: wrong key: HTTP 401"
-        }
+        if self.is_odd() { "the model failed: no" } else { "the model failed: wrong key: HTTP 401" }
     }
 
     fn receive(&mut self, reply: Behaviour) -> Received {
@@ -239,7 +249,7 @@ impl<'a, B: Iterator<Item = Behaviour>> Reference<'a, B> {
     /// Takes a turn of the model. Past the cap its calls are left out.
     fn take(&mut self, reply: Behaviour) -> Result<(), Stop> {
         if let Some(text) = reply.says() {
-            self.left.text = text;
+            self.left.text = brief(&text);
         }
         if reply.calls().is_empty() || self.steps > STEP_CAP {
             return self.answer(reply);
@@ -260,7 +270,9 @@ impl<'a, B: Iterator<Item = Behaviour>> Reference<'a, B> {
         self.children.retain(|end| *end > self.now);
         let ended = before - self.children.len();
         self.left.output_tokens += CHILD_COST * ended as u64;
-        self.enter(reply);
+        if reply.leaves_a_message(self.is_odd()) {
+            self.enter(reply);
+        }
         let next = self.asked.clone().find(|asked| !asked.is_summary);
         match next {
             Some(next) if next.told != ended => {
@@ -270,6 +282,7 @@ impl<'a, B: Iterator<Item = Behaviour>> Reference<'a, B> {
         }
     }
 
+    /// Notes a turn that the history has a message of.
     fn enter(&mut self, reply: Behaviour) {
         self.turns += 1;
         self.has_old_ramble |= self.has_ramble;
