@@ -22,7 +22,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bg_core::{Artifact, Claim, Failure, Finished, Output, TaskContext, TaskResult, Usage};
-use bg_tools::{ToolContext, ToolDefinition, Toolbox};
+use bg_tools::{Claims, ToolContext, ToolDefinition, Toolbox};
 use futures_util::future::{Either, select};
 use serde_json::Value;
 use tracing::field::Empty;
@@ -90,6 +90,8 @@ pub(crate) struct Run {
     /// The parts at the end of the history that no reply has followed yet, and the outcomes in them.
     uncommitted: usize,
     claims: Vec<Claim>,
+    /// What results of tools deliver that no reply has followed yet.
+    delivered: Vec<Claims>,
     courier: Courier,
     /// Whether the conversation goes on after a turn. If not, the turn is not over before all
     /// background work is.
@@ -127,6 +129,7 @@ impl Run {
             history: History::default(),
             uncommitted: 0,
             claims: Vec::new(),
+            delivered: Vec::new(),
             courier: Courier::silent(),
             ledger: Ledger::default(),
             lives_on: false,
@@ -209,10 +212,16 @@ impl Run {
     }
 
     /// What has become of a turn. One that has failed before the model said anything leaves no trace
-    /// in the conversation (I2).
+    /// in the conversation. Results of tools stay in it, if it goes on, and what they deliver with them
+    /// (I2).
     pub(crate) fn ended(&mut self, ended: Result<(), RunError>) -> TaskResult {
         self.history.take_back(std::mem::take(&mut self.uncommitted));
         self.claims.clear();
+        let delivered = std::mem::take(&mut self.delivered);
+        if self.lives_on {
+            let children: Vec<_> = delivered.into_iter().flat_map(Claims::ack).collect();
+            self.book_children(&children);
+        }
         let mut output = std::mem::take(&mut self.output);
         self.ledger.write(&mut output);
         match ended {
@@ -316,7 +325,8 @@ impl Run {
     /// Keeps what was given to the model: it has answered (I2, I3).
     fn commit(&mut self) {
         self.uncommitted = 0;
-        let children: Vec<_> = self.claims.drain(..).map(Claim::ack).collect();
+        let mut children: Vec<_> = self.claims.drain(..).map(Claim::ack).collect();
+        children.extend(self.delivered.drain(..).flat_map(Claims::ack));
         self.book_children(&children);
     }
 
@@ -356,16 +366,8 @@ impl Run {
         for (call, answer) in calls.iter().zip(&answers) {
             self.ledger.tool(&call.name, answer.success);
         }
-        if let Some(RunError::Stopped) = interrupted
-            && !self.lives_on
-        {
-            // Nobody reads on: what the answers deliver goes back.
-            return Err(RunError::Stopped);
-        }
         self.history.push_exchange(reply, answers);
-        for claims in claims {
-            self.book_children(&claims.ack());
-        }
+        self.delivered.extend(claims);
         interrupted.map_or(Ok(()), Err)
     }
 

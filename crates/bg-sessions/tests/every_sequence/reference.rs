@@ -100,6 +100,8 @@ pub(crate) struct Reference<'a, B: Iterator> {
     /// When the background work ends that is under way.
     children: Vec<Duration>,
     left: Left,
+    /// How many outcomes were told that the model has not answered yet: what they cost is booked then.
+    told: usize,
     /// Turns that are in the history.
     turns: usize,
     /// Whether a large turn is, with a later one behind it.
@@ -117,6 +119,7 @@ impl<'a, B: Iterator<Item = Behaviour>> Reference<'a, B> {
             now: Duration::ZERO,
             children: Vec::new(),
             left: Left { text: brief(""), ..Left::default() },
+            told: 0,
             turns: 0,
             has_old_ramble: false,
             has_ramble: false,
@@ -248,6 +251,7 @@ impl<'a, B: Iterator<Item = Behaviour>> Reference<'a, B> {
 
     /// Takes a turn of the model. Past the cap its calls are left out.
     fn take(&mut self, reply: Behaviour) -> Result<(), Stop> {
+        self.left.output_tokens += CHILD_COST * std::mem::take(&mut self.told) as u64;
         if let Some(text) = reply.says() {
             self.left.text = brief(&text);
         }
@@ -269,7 +273,7 @@ impl<'a, B: Iterator<Item = Behaviour>> Reference<'a, B> {
         let before = self.children.len();
         self.children.retain(|end| *end > self.now);
         let ended = before - self.children.len();
-        self.left.output_tokens += CHILD_COST * ended as u64;
+        self.told += ended;
         if reply.leaves_a_message(self.is_odd()) {
             self.enter(reply);
         }
