@@ -30,17 +30,12 @@ pub(crate) struct AgentTool {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CallArgs {
-    /// All that it needs to know: it does not see your conversation.
+    /// All that it needs: it does not see your conversation.
     pub(crate) prompt: String,
-    /// An id: goes on where that left off.
-    #[serde(default)]
+    /// An id, to go on with later.
     pub(crate) session: Option<String>,
-    #[serde(default)]
     pub(crate) background: Option<BoolArg>,
-    /// A label, in place of its own.
-    #[serde(default)]
     pub(crate) model: Option<String>,
-    #[serde(default)]
     pub(crate) effort: Option<EffortArg>,
 }
 

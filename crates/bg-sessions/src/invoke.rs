@@ -68,15 +68,11 @@ struct Args {
     /// All that it needs to know: it does not see your conversation.
     prompt: String,
     /// An id: goes on where that left off. Prompts /status, /steer TEXT, /stop and /cancel work then.
-    #[serde(default)]
     session: Option<String>,
     /// Return its task id at once.
-    #[serde(default)]
     background: Option<BoolArg>,
     /// A label, in place of its own.
-    #[serde(default)]
     model: Option<String>,
-    #[serde(default)]
     effort: Option<EffortArg>,
 }
 

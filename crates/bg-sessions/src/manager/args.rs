@@ -16,34 +16,23 @@ use crate::spec::AgentSpec;
 #[serde(deny_unknown_fields)]
 pub(super) struct Args {
     /// Default upsert.
-    #[serde(default)]
     pub(super) operation: Option<Operation>,
     /// Lower case, digits and _; of a list, a part of the names.
-    #[serde(default)]
     pub(super) name: Option<String>,
     /// What it is good for.
-    #[serde(default)]
     description: Option<String>,
     /// What it is told before its task.
-    #[serde(default)]
     instructions: Option<String>,
-    #[serde(default)]
     tools: Option<Vec<String>>,
-    #[serde(default)]
     tags: Option<Vec<String>>,
     /// JSON Schema, if it is to answer in JSON.
-    #[serde(default)]
     output_schema: Option<SchemaArg>,
     /// A label; empty: the default.
-    #[serde(default)]
     model: Option<String>,
-    #[serde(default)]
     effort: Option<EffortArg>,
     /// Run this at once.
-    #[serde(default)]
     pub(super) task: Option<String>,
     /// Keep it after a restart.
-    #[serde(default)]
     persist: Option<BoolArg>,
 }
 
