@@ -10,6 +10,10 @@ fn requests(count: u64) -> Usage {
     usage
 }
 
+fn all(breakdown: &Breakdown) -> u64 {
+    breakdown.models.values().map(|usage| usage.requests).sum()
+}
+
 fn of(models: &[(&str, u64)]) -> Breakdown {
     let mut breakdown = Breakdown::default();
     for (model, count) in models {
@@ -74,14 +78,14 @@ fn a_report_with_more_names_than_places_is_added_once() {
     }
     let (mut total, mut mark) = (of(&[("mine", 7)]), Breakdown::default());
     total.add_beyond(&report, &mut mark);
+    assert_eq!(all(&total), 7 + 200);
     report.models.insert("a_model".to_owned(), requests(5));
     for _ in 0..3 {
         total.add_beyond(&report, &mut mark);
     }
     assert_eq!(total.models.len(), Breakdown::MAX_NAMES);
     assert_eq!(mark.models.len(), Breakdown::MAX_NAMES);
-    let all: u64 = total.models.values().map(|usage| usage.requests).sum();
-    assert_eq!(all, 7 + 200 + 5);
+    assert_eq!(all(&total), 7 + 200 + 5);
 }
 
 #[test]

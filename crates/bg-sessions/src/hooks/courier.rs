@@ -24,7 +24,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use bg_core::{Output, PanicReport, Usage, text};
+use bg_core::{Output, PanicReport, TaskResult, Usage, text};
 use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -206,6 +206,14 @@ impl Courier {
             // Whoever would read it is gone with the runtime.
             let _ = end.send(how);
             drop(notes);
+        }
+    }
+
+    /// Tells that the run ended with this: `stopped` if an error is that of a run that was stopped.
+    /// Copies nothing when there is nobody to tell.
+    pub(crate) fn end_with(&self, result: &TaskResult, stopped: bool) {
+        if !self.is_silent() {
+            self.end(RunEnd::of(result, stopped));
         }
     }
 

@@ -50,7 +50,7 @@ async fn of_a_flood_what_waits_is_bounded_and_the_rest_counted() {
     courier.end(completed());
     assert_eq!(begun.elapsed(), Duration::ZERO);
     gate.add_permits(100_000);
-    hook.ends(1).await;
+    end_of(&hook).await;
     let (told, skipped) = told_and_skipped(&hook);
     // Those that wait, and the one that is being told.
     assert_eq!(told, MAX_WAITING + 1);
@@ -73,7 +73,7 @@ async fn a_place_that_is_free_again_is_used_again() {
         }
     }
     courier.end(completed());
-    hook.ends(1).await;
+    end_of(&hook).await;
     assert_eq!(told_and_skipped(&hook), (1000, 0));
 }
 
@@ -94,7 +94,7 @@ async fn large_answers_are_bounded_by_their_bytes() {
     gate.add_permits(1);
     courier.tool_end(&call(), &ToolResult::new(&call(), "x".repeat(9 << 20), true));
     courier.end(completed());
-    hook.ends(1).await;
+    end_of(&hook).await;
     let fit = MAX_WAITING_BYTES / (1 << 20) - 1;
     assert_eq!(told_and_skipped(&hook), (fit + 2, (MANY - fit + 1) as u64));
 }
@@ -109,7 +109,7 @@ async fn texts_are_cut_between_two_graphemes() {
     courier.progress(&text, 1, Usage::default());
     courier.tool_progress(&call(), &text);
     courier.end(completed());
-    hook.ends(1).await;
+    end_of(&hook).await;
     let told = hook.told_of(run().id);
     let cut = "e\u{301}".repeat(Progress::MAX_TEXT_BYTES / 3);
     assert_eq!(told[1], Told::Progress(Progress::new(&cut, 1, Usage::default())));

@@ -28,7 +28,7 @@ async fn a_run_that_is_dropped_at_any_point_is_told_to_have_been() {
         }));
         settle().await;
         running.abort();
-        hook.ends(1).await;
+        end_of(&hook).await;
         let mut expected = everything()[..=told].to_vec();
         expected.push(Told::End(RunEnd::Dropped, 0));
         assert_eq!(hook.told_of(run().id), expected);
@@ -42,7 +42,7 @@ async fn the_end_of_a_run_does_not_wait_for_a_tool_that_outlives_it() {
     let kept = courier.clone();
     courier.start();
     drop(courier.guard());
-    hook.ends(1).await;
+    end_of(&hook).await;
     kept.tool_progress(&call(), "nobody hears");
     kept.end(completed());
     kept.start();
@@ -56,7 +56,7 @@ async fn the_last_clone_that_is_dropped_is_an_end_too() {
     let courier = courier(&Hooks::new().with(hook.clone()));
     courier.start();
     drop(courier);
-    hook.ends(1).await;
+    end_of(&hook).await;
     assert_eq!(hook.told_of(run().id), [Told::Start, Told::End(RunEnd::Dropped, 0)]);
 }
 
@@ -81,7 +81,7 @@ async fn a_second_start_and_a_second_end_are_not_told() {
     courier.end(completed());
     courier.end(RunEnd::Dropped);
     drop(courier.guard());
-    hook.ends(1).await;
+    end_of(&hook).await;
     settle().await;
     assert_eq!(hook.told_of(run().id), everything_until(completed()));
 }
@@ -100,7 +100,7 @@ async fn a_panic_of_a_run_is_told_and_goes_on() {
     }));
     let payload = running.await.unwrap_err().into_panic();
     assert_eq!(payload.downcast_ref::<String>().unwrap(), "out of cheese");
-    hook.ends(1).await;
+    end_of(&hook).await;
     let end = RunEnd::Panicked("out of cheese".into());
     assert_eq!(hook.told_of(run().id), [Told::Start, Told::End(end, 0)]);
 }
@@ -115,6 +115,33 @@ async fn without_hooks_there_is_no_task_and_no_end() {
     assert_eq!(courier.clone().attend(async { 42 }).await, 42);
     assert_eq!(tasks(), before);
     courier.end(completed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn runs_that_race_for_their_start_and_end_have_one_of_each() {
+    for _ in 0..200 {
+        let hook = RecordingHook::new();
+        let courier = courier(&Hooks::new().with(hook.clone()));
+        let racers: Vec<_> = (0..4)
+            .map(|_| {
+                let courier = courier.clone();
+                tokio::spawn(async move {
+                    tell_everything(&courier);
+                    courier.end_with(&Ok(Output::text("done")), false);
+                })
+            })
+            .collect();
+        drop(courier);
+        for racer in racers {
+            racer.await.unwrap();
+        }
+        hook.ends(1).await;
+        let told = hook.told_of(run().id);
+        let count = |wanted: &Told| told.iter().filter(|&told| told == wanted).count();
+        let end = Told::End(completed(), 0);
+        assert_eq!((told.first(), told.last()), (Some(&Told::Start), Some(&end)));
+        assert_eq!((count(&Told::Start), count(&end)), (1, 1));
+    }
 }
 
 #[test]

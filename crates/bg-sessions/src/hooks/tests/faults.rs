@@ -21,7 +21,7 @@ async fn check(at: &'static str, way: Way) {
     courier.end(completed());
     assert_eq!(begun.elapsed(), Duration::ZERO, "{way:?} in {at}");
 
-    after.ends(1).await;
+    end_of(&after).await;
     assert_eq!(before.told_of(run().id), everything_until(completed()), "{way:?} in {at}");
     assert_eq!(after.told(), before.told(), "{way:?} in {at}");
     let expected = if way.is_late() { up_to(at) } else { CALLS.to_vec() };
@@ -64,7 +64,7 @@ async fn a_hook_that_gives_no_future_is_a_panic_of_its_own() {
     let courier = reports.courier(&Hooks::new().with(GivesNoFuture).with(hook.clone()));
     tell_everything(&courier);
     courier.end(completed());
-    hook.ends(1).await;
+    end_of(&hook).await;
     assert_eq!(hook.told_of(run().id), everything_until(completed()));
     assert_eq!(reports.lines(), ["on_start of hook 1 panicked: no future"]);
 }
@@ -76,7 +76,7 @@ async fn a_report_that_panics_is_caught() {
     let courier = hooks.courier(run(), |_| panic!("the report of a test"));
     tell_everything(&courier);
     courier.end(completed());
-    hook.ends(1).await;
+    end_of(&hook).await;
     assert_eq!(hook.told_of(run().id), everything_until(completed()));
 }
 
@@ -90,7 +90,7 @@ async fn so_many_faults_of_a_hook_are_reported_and_no_more() {
         courier.progress("on", step, Usage::default());
     }
     courier.end(completed());
-    hook.ends(1).await;
+    end_of(&hook).await;
     assert_eq!(bad.called.lock().len(), 102);
     assert_eq!(reports.lines(), ["on_progress of hook 1 panicked: a hook of a test"; 3]);
 }
@@ -116,7 +116,7 @@ async fn a_hook_that_was_late_is_told_its_end_and_what_it_missed() {
     let courier = courier(&Hooks::new().with(late.clone()));
     tell_everything(&courier);
     courier.end(completed());
-    late.0.ends(1).await;
+    end_of(&late.0).await;
     // Four of a tool and a compaction came after the progress that it did not come back from.
     assert_eq!(late.0.told_of(run().id), [Told::End(completed(), 4)]);
 }
@@ -177,7 +177,7 @@ async fn a_hook_may_start_work_and_wait_for_the_very_run_that_it_is_told_of() {
     let begun = Instant::now();
     scope.wait([id.unwrap()]).await.unwrap();
     ended.send_replace(true);
-    told.ends(1).await;
+    end_of(&told).await;
     assert_eq!(begun.elapsed(), Duration::ZERO);
     assert_eq!(told.told().len(), 3);
 }

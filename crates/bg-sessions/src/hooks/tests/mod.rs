@@ -212,6 +212,12 @@ fn completed() -> RunEnd {
     RunEnd::of(&Ok(Output::text("done")), false)
 }
 
+/// Waits until an end is told, longer than any hook can take.
+async fn end_of(hook: &RecordingHook) {
+    let told = tokio::time::timeout(Duration::from_secs(3600), hook.ends(1)).await;
+    assert!(told.is_ok(), "no end is told: {:?}", hook.told());
+}
+
 /// Lets everything that can run without the clock run.
 async fn settle() {
     tokio::time::sleep(Duration::from_nanos(1)).await;
