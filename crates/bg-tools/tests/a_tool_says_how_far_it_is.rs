@@ -47,8 +47,8 @@ async fn run(texts: &[&str], listener: impl Fn(&str) + Send + Sync + 'static) ->
 /// Returns what a listener hears of these texts.
 async fn heard(texts: &[&str]) -> Vec<String> {
     let heard = Arc::new(Mutex::new(Vec::new()));
-    let hears = heard.clone();
-    let wire = run(texts, move |text| hears.lock().push(text.to_owned())).await;
+    let sink = heard.clone();
+    let wire = run(texts, move |text| sink.lock().push(text.to_owned())).await;
     assert!(wire.success, "{}", wire.output);
     std::mem::take(&mut *heard.lock())
 }
@@ -74,9 +74,9 @@ async fn a_text_is_cut_before_it_is_heard() {
 async fn a_listener_that_panics_is_nothing_to_the_tool() {
     for payload in ["text", "bomb"] {
         let count = Arc::new(Mutex::new(0));
-        let counts = count.clone();
+        let sink = count.clone();
         let wire = run(&["1", "2"], move |_| {
-            *counts.lock() += 1;
+            *sink.lock() += 1;
             if payload == "bomb" {
                 std::panic::panic_any(Bomb);
             }
@@ -96,9 +96,9 @@ async fn nobody_has_to_listen() {
 #[test]
 fn one_listener_takes_the_place_of_another() {
     let heard = Arc::new(Mutex::new(String::new()));
-    let hears = heard.clone();
+    let sink = heard.clone();
     let cx = caller().cx.with_progress(|_| panic!("it was replaced"));
-    let cx = cx.with_progress(move |text| hears.lock().push_str(text));
+    let cx = cx.with_progress(move |text| sink.lock().push_str(text));
     cx.clone().progress("a clone is heard too");
     assert_eq!(*heard.lock(), "a clone is heard too");
 }
