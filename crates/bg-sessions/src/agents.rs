@@ -113,6 +113,12 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
+    /// Most resources that one prompt can have.
+    pub const MAX_RESOURCES: usize = 64;
+
+    /// Most bytes of content in them.
+    pub const MAX_RESOURCE_BYTES: usize = 32 << 20;
+
     /// Sets a model in place of the agent's own.
     pub fn with_model(mut self, model: impl Model) -> Self {
         self.model = Some(Arc::new(model));
@@ -173,8 +179,7 @@ impl Agents {
         options: RunOptions,
     ) -> Result<TaskId, InvokeError> {
         let agent = self.find(agent)?;
-        let (prompt, mut resources) = (prompt.into(), options.resources);
-        resources.retain(|resource| agent.spec.takes(resource));
+        let (prompt, resources) = (prompt.into(), agent.attached(options.resources)?);
         if prompt.trim().is_empty() && resources.is_empty() {
             return Err(InvokeError::EmptyPrompt);
         }
@@ -495,6 +500,19 @@ impl AgentsBuilder {
 }
 
 impl Agent {
+    /// Selects what the agent receives of what is attached to a prompt, and checks it.
+    pub(crate) fn attached(&self, resources: Vec<Resource>) -> Result<Vec<Resource>, InvokeError> {
+        let taken: Vec<_> =
+            resources.into_iter().filter(|resource| self.spec.takes(resource)).collect();
+        let sizes = taken.iter().filter_map(|resource| resource.content.size_bytes());
+        let bytes = sizes.fold(0_usize, usize::saturating_add);
+        if taken.len() > RunOptions::MAX_RESOURCES || bytes > RunOptions::MAX_RESOURCE_BYTES {
+            return Err(InvokeError::TooManyResources { resources: taken.len(), bytes });
+        }
+        taken.iter().try_for_each(Resource::check)?;
+        Ok(taken)
+    }
+
     fn new(spec: AgentSpec, toolbox: &Toolbox, models: &Models) -> Result<Self, AgentsError> {
         let (ours, theirs): (Vec<&String>, Vec<&String>) =
             spec.tools.iter().partition(|name| is_ours(name) && !toolbox.contains(name));

@@ -1,8 +1,9 @@
 //! Errors of running agents. Messages are fragments that fit "could not ...: {error}".
 
 use bg_core::SpawnError;
-use bg_tools::{ToolError, ToolboxError};
+use bg_tools::{ResourceError, ToolError, ToolboxError};
 
+use crate::agents::RunOptions;
 use crate::hooks::Refused;
 use crate::model::ModelError;
 use crate::models::ModelsError;
@@ -75,6 +76,21 @@ pub enum InvokeError {
     /// No model has the label that was asked for.
     #[error(transparent)]
     Model(#[from] ModelsError),
+    /// Something that is attached is not what can be.
+    #[error(transparent)]
+    Resource(#[from] ResourceError),
+    /// Too much is attached.
+    #[error(
+        "{resources} resources of {bytes} bytes are attached; at most {} of {} bytes can be",
+        RunOptions::MAX_RESOURCES,
+        RunOptions::MAX_RESOURCE_BYTES
+    )]
+    TooManyResources {
+        /// How many the agent would receive.
+        resources: usize,
+        /// Their content.
+        bytes: usize,
+    },
     /// This cannot be the id of a session.
     #[error(
         "this cannot be the id of a session: 1 to {} bytes without control characters",

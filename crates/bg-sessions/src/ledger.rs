@@ -25,8 +25,34 @@ const MAX_OPEN: usize = 256;
 const MAX_RANGES: usize = 1024;
 
 /// Adds up what a run, its tools and its children have cost, each thing once.
+///
+/// Every run has one, whose totals are in its output. A host makes one to add up several runs while
+/// they work: [hooks](crate::AgentHook) are told what a run has cost so far, and its outcome says it in
+/// the end.
+///
+/// # Examples
+///
+/// ```
+/// use bg_core::{Output, Usage};
+/// use bg_sessions::Ledger;
+///
+/// let used = |requests| {
+///     let mut usage = Usage::default();
+///     usage.requests = requests;
+///     usage
+/// };
+/// let mut ledger = Ledger::default();
+/// let child = "agent:7".parse()?;
+/// ledger.child(child, &used(3), None);
+/// ledger.child(child, &used(2), None); // late
+/// let outcome = Output::default().with_usage(used(4));
+/// ledger.settle(child, Some(&outcome));
+/// ledger.settle(child, Some(&outcome)); // twice
+/// assert_eq!(ledger.total().requests, 4);
+/// # Ok::<(), bg_core::ParseIdError>(())
+/// ```
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
+pub struct Ledger {
     spent: Spent,
     open: BTreeMap<TaskId, Spent>,
     settled: Numbers,
@@ -50,17 +76,17 @@ impl Spent {
 
 impl Ledger {
     /// Returns what all of it has cost so far. It never gets less.
-    pub(crate) fn total(&self) -> Usage {
+    pub fn total(&self) -> Usage {
         self.spent.total
     }
 
     /// Returns the same by model and tool, as far as it was told so.
-    pub(crate) fn by(&self) -> &Breakdown {
+    pub fn by(&self) -> &Breakdown {
         &self.spent.by
     }
 
     /// Adds a turn of a model.
-    pub(crate) fn turn(&mut self, model: &str, usage: &Usage) {
+    pub fn turn(&mut self, model: &str, usage: &Usage) {
         self.spent.total.add(usage);
         self.spent.by.add_turn(model, usage);
     }
@@ -71,7 +97,7 @@ impl Ledger {
     }
 
     /// Adds a call of a tool.
-    pub(crate) fn tool(&mut self, name: &str, success: bool) {
+    pub fn tool(&mut self, name: &str, success: bool) {
         let calls = &mut self.spent.total.tool_calls;
         *calls = calls.saturating_add(1);
         self.spent.by.add_call(name, success);
@@ -81,7 +107,7 @@ impl Ledger {
     ///
     /// A report adds what none before it had. Those of a child that has settled add nothing, and
     /// while there are marks of 256 others, those of a new one are left to its end.
-    pub(crate) fn child(&mut self, id: TaskId, so_far: &Usage, by: Option<&Breakdown>) {
+    pub fn child(&mut self, id: TaskId, so_far: &Usage, by: Option<&Breakdown>) {
         if !self.is_settled(id) && (self.open.len() < MAX_OPEN || self.open.contains_key(&id)) {
             let mark = self.open.entry(id).or_default();
             self.spent.add_beyond(so_far, by, mark);
@@ -94,7 +120,7 @@ impl Ledger {
     /// The numbers of settled children are kept as ranges, at most 1,024 of them: past that the gap
     /// between the two lowest is closed. A child whose number is in that gap and which has not
     /// reported by then is taken for settled; nothing is added twice for that, but of it nothing.
-    pub(crate) fn settle(&mut self, id: TaskId, last: Option<&Output>) {
+    pub fn settle(&mut self, id: TaskId, last: Option<&Output>) {
         if self.is_settled(id) {
             return;
         }

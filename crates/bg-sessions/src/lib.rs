@@ -69,10 +69,8 @@ mod effort;
 mod error;
 mod folder;
 mod history;
-#[allow(dead_code, reason = "no run has a courier yet")]
 mod hooks;
 mod invoke;
-#[allow(dead_code, reason = "no run has a ledger yet")]
 mod ledger;
 mod manager;
 mod message;
@@ -107,6 +105,8 @@ pub use hooks::{AgentHook, Hooks, Progress, RunEnd, RunInfo, RunInput};
 // The seam to models.
 pub use model::{BoxError, Model, ModelError, ModelInfo, ModelReply, ModelRequest};
 pub use models::{Models, ModelsError};
+// What it costs.
+pub use ledger::Ledger;
 // Conversations.
 pub use message::{Message, Part, Role, Thinking, ToolCall, ToolResult};
 // Models that need no provider, and what tests need.

@@ -9,7 +9,7 @@ use tracing::{Instrument, Span, info_span};
 
 use super::{Given, Run};
 use crate::error::RunError;
-use crate::hooks::{Courier, RunEnd};
+use crate::hooks::Courier;
 
 /// How a turn ended.
 pub(crate) struct TurnEnded {
@@ -67,7 +67,7 @@ impl Run {
         let is_stopped = matches!(ended, Err(RunError::Stopped));
         let result = self.ended(ended);
         let result = self.after(result).await;
-        self.courier.end(RunEnd::of(&result, is_stopped));
+        self.courier.end_with(&result, is_stopped);
         TurnEnded { result, is_stopped }
     }
 

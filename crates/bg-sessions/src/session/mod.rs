@@ -137,8 +137,8 @@ impl Agents {
         text: String,
         options: RunOptions,
     ) -> Result<Prompted, InvokeError> {
-        let mut options = options;
-        options.resources.retain(|resource| agent.spec.takes(resource));
+        let resources = agent.attached(options.resources)?;
+        let options = RunOptions { resources, ..options };
         if text.trim().is_empty() && options.resources.is_empty() {
             return Err(InvokeError::EmptyPrompt);
         }
