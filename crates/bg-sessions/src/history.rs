@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //!
-//! 1. Roles alternate, beginning with the user. No message is empty.
+//! 1. Roles alternate, beginning with the user. No message is empty, and no text in one is blank: there
+//!    are providers that take neither.
 //! 2. Every call of an assistant message has its result in the message after it, in the order of
 //!    the calls. A turn with calls enters the history together with its results, so there is no
 //!    moment without them: whoever drops a run between the two drops the turn with it.
@@ -83,9 +84,9 @@ impl History {
         self.push_user(vec![Part::Text(text)]);
     }
 
-    /// Adds things for the model to read.
-    pub(crate) fn push_user(&mut self, parts: Vec<Part>) {
-        self.push(Role::User, parts);
+    /// Adds things for the model to read. Returns how many there are, without blank texts.
+    pub(crate) fn push_user(&mut self, parts: Vec<Part>) -> usize {
+        self.push(Role::User, parts)
     }
 
     /// Takes back the last so many parts that the model was given and has not answered.
@@ -100,15 +101,18 @@ impl History {
 
     /// Adds to the last message when it has the same role (I1): the one between may have been
     /// empty.
-    fn push(&mut self, role: Role, parts: Vec<Part>) {
+    fn push(&mut self, role: Role, mut parts: Vec<Part>) -> usize {
+        parts.retain(|part| !matches!(part, Part::Text(text) if text.trim().is_empty()));
+        let count = parts.len();
         if parts.is_empty() {
-            return;
+            return count;
         }
         let messages = Arc::make_mut(&mut self.0);
         match messages.last_mut() {
             Some(last) if last.role == role => last.parts.extend(parts),
             _ => messages.push(Message { role, parts }),
         }
+        count
     }
 }
 

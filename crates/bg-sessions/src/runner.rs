@@ -39,12 +39,14 @@ use crate::message::{Part, ToolCall};
 use crate::model::{Model, ModelReply, ModelRequest};
 use crate::retry::complete_with_retries;
 use crate::tool_calls::{AllCalled, Calls};
+use ahead::Ahead;
 use interrupt::Interrupts;
 use report::Reports;
 
 pub(crate) use attended::TurnEnded;
 pub(crate) use given::Given;
 
+mod ahead;
 mod attended;
 mod given;
 pub(crate) mod interrupt;
@@ -87,6 +89,8 @@ pub(crate) struct Run {
     earlier_steps: u32,
     history: History,
     compaction: Compaction,
+    /// A summary that is written while the work goes on.
+    ahead: Option<Ahead>,
     /// The parts at the end of the history that no reply has followed yet, and the outcomes in them.
     uncommitted: usize,
     claims: Vec<Claim>,
@@ -124,6 +128,7 @@ impl Run {
             spec,
             definitions: Arc::default(),
             compaction,
+            ahead: None,
             steps: 0,
             earlier_steps: 0,
             history: History::default(),
@@ -188,8 +193,7 @@ impl Run {
     /// Puts something before the model that is not committed yet (I2).
     fn give(&mut self, parts: Vec<Part>, claims: Vec<Claim>) {
         self.reports.given(&parts);
-        self.uncommitted += parts.len();
-        self.history.push_user(parts);
+        self.uncommitted += self.history.push_user(parts);
         self.claims.extend(claims);
     }
 

@@ -227,7 +227,7 @@ impl AgentSpec {
     }
 
     /// Returns what somebody has to know who chooses among agents: what it is good for, its tags and
-    /// tools, whether it answers in JSON, its model and effort. Of each list 8 names are shown, and
+    /// tools, whether it answers in JSON, its model, effort and idle timeout. Of each list 8 names are shown, and
     /// the others are counted.
     ///
     /// # Examples
@@ -248,6 +248,8 @@ impl AgentSpec {
             self.output_schema.as_ref().map(|_| "Returns structured output".to_owned()),
             self.model.as_ref().map(|model| format!("Model: {model}")),
             self.effort.map(|effort| format!("Effort: {effort}")),
+            self.idle_timeout_secs
+                .map(|_| format!("Idle timeout: {} s", self.idle_timeout().as_secs())),
         ];
         facts.into_iter().flatten().map(|fact| fact + ".").collect::<Vec<_>>().join(" ")
     }

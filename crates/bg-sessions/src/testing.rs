@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::compaction::is_summary_request;
 use crate::history::is_answered;
-use crate::message::{Message, ToolCall};
+use crate::message::{Message, Part, ToolCall};
 use crate::model::{Model, ModelError, ModelInfo, ModelReply, ModelRequest};
 
 /// What a [`TurnsModel`] does when it is asked.
@@ -203,6 +203,9 @@ impl<M: Model> Model for Recorded<M> {
         assert!(is_answered(&request.messages), "a call without its result: {request:#?}");
         let is_empty = |message: &Message| message.parts.is_empty();
         assert!(!request.messages.iter().any(is_empty), "an empty message: {request:#?}");
+        let is_blank = |part: &Part| matches!(part, Part::Text(text) if text.trim().is_empty());
+        let mut parts = request.messages.iter().flat_map(|message| &message.parts);
+        assert!(!parts.any(is_blank), "a blank text: {request:#?}");
         self.requests.lock().push(request.clone());
         self.model.complete(request, token).await
     }

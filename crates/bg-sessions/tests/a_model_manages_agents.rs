@@ -6,8 +6,8 @@ mod common;
 use std::path::Path;
 
 use bg_core::{Registry, Scope};
-use bg_sessions::{AgentSpec, Agents, Effort, Model, Models, Recorded, ScriptModel};
-use bg_tools::{ToolContext, Toolbox, Wire};
+use bg_sessions::{AgentSpec, Agents, Effort, Model, Models, Part, Recorded, ScriptModel, Turn};
+use bg_tools::{Resource, ToolContext, Toolbox, Wire};
 use common::{echo, script, toolbox, turns};
 use serde_json::{Value, json};
 
@@ -66,7 +66,8 @@ async fn an_agent_that_was_defined_is_a_tool() {
     let answer = host.json(MANAGER, json!({"name": "Explore", "tools": ["Echo"]})).await;
     let expected = json!({
         "result": "created", "name": "explore", "callable": "SA_explore", "persisted": false,
-        "model": null, "effort": null, "hint": "it is new; call it as SA_explore",
+        "model": null, "effort": null, "active_sessions": 0,
+        "hint": "it is new; call it as SA_explore",
     });
     assert_eq!(answer, expected);
     assert_eq!(host.tool_names(), ["InvokeAgent", "SA_explore", MANAGER]);
@@ -265,4 +266,44 @@ async fn a_description_names_eight_and_counts_the_others() {
                     Model: quick.";
     assert_eq!(shown, expected);
     assert_eq!(AgentSpec::new("a").with_description(" Looks. ").routing(), "Looks.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_can_begin_a_session_which_the_status_shows() {
+    let host = host(turns(["one", "two"].map(Turn::say)), None);
+    let args =
+        json!({"name": "explore", "task": "map repo", "session": "Main", "idle_timeout": 90});
+    let began = host.json(MANAGER, args).await;
+    assert_eq!(began["output"]["output"], "one");
+    let more = json!({"prompt": "and now?", "session": "main"});
+    assert_eq!(host.json("SA_explore", more).await["output"], "two");
+    let changed = json!({"name": "explore", "description": "Looks around."});
+    assert_eq!(host.json(MANAGER, changed).await["active_sessions"], 1);
+    let status = host.json(MANAGER, json!({"operation": "status"})).await;
+    let explore = &status["subagents"][0];
+    assert_eq!(explore["active_sessions"], 1);
+    assert_eq!(explore["idle_timeout"], 90);
+    let session = &explore["sessions"][0];
+    assert_eq!((&session["session"], &session["turns"]), (&json!("main"), &json!(2)));
+    assert_eq!(session["last_progress"], "two");
+    assert_eq!(session["models"]["turns"]["requests"], 2);
+    let asked = host.json("SA_explore", json!({"prompt": "/status", "session": "main"})).await;
+    assert_eq!((&asked["result"], &asked["turns"]), (&json!("status"), &json!(2)));
+    let ended = host.json("SA_explore", json!({"prompt": "/cancel", "session": "main"})).await;
+    assert_eq!(ended["result"], "cancelled");
+    let status = host.json(MANAGER, json!({"operation": "list"})).await;
+    assert_eq!(status["subagents"][0]["active_sessions"], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_receives_what_is_attached_to_the_call() {
+    let model = Recorded::new(turns([Turn::say("seen")]));
+    let mut host = host(model.clone(), None);
+    let chart = Resource::new("chart.png").with_bytes([1, 2, 3]).with_tags(["image"]);
+    let notes = Resource::new("notes.md").with_text("# Notes").with_tags(["text"]);
+    host.cx = host.cx.with_resources(vec![chart.clone(), notes]);
+    let args = json!({"name": "see", "tags": ["image"], "task": "look"});
+    host.json(MANAGER, args).await;
+    let parts = model.requests()[0].messages[0].parts.clone();
+    assert_eq!(parts, [Part::text("look"), Part::resource(chart)]);
 }

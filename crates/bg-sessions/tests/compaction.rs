@@ -31,9 +31,10 @@ fn model(
     (work.clone(), summaries.clone(), WithSummaries::new(work, summaries))
 }
 
-/// Results are not shortened where they stand.
+/// Results are not shortened where they stand, and the work waits for summaries.
 fn summaries_only() -> CompactionSpec {
-    CompactionSpec::default().with_shorten_at(Percent::new(100).unwrap())
+    let spec = CompactionSpec::default().with_shorten_at(Percent::new(100).unwrap());
+    spec.with_summarize_ahead_at(None)
 }
 
 fn agents_of(model: impl Model, tools: Toolbox, spec: CompactionSpec) -> Agents {

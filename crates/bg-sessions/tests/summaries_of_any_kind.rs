@@ -112,6 +112,7 @@ async fn run_with(summaries: &[Summary]) -> Ran {
     let model = WithSummaries::new(work.clone(), summaries.clone());
     let agents = Agents::builder(Models::new("test", model)).agent(worker(&tools)).toolbox(tools);
     let spec = CompactionSpec::default().with_shorten_at(Percent::new(100).unwrap());
+    let spec = spec.with_summarize_ahead_at(None);
     let agents = agents.compaction(spec).build().unwrap();
     let registry = Registry::new();
     let root = registry.root_scope();

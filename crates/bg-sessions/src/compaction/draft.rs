@@ -5,6 +5,7 @@ use super::marks::{self, Dropped, MIN_SUMMARY_TOKENS};
 use super::size;
 use super::transcript::transcript;
 use crate::error::RunError;
+use crate::history::History;
 use crate::message::{Message, Part, Role};
 use crate::model::{ModelError, ModelReply, ModelRequest};
 
@@ -38,6 +39,8 @@ pub(crate) struct Draft {
     pub(super) body: Vec<Message>,
     /// The recent conversation, which stays as it is.
     pub(super) tail: Vec<Message>,
+    /// Where the recent conversation begins in the history.
+    cut: usize,
     /// Tokens that a summary has room for, its mark included.
     pub(super) summary_tokens: u64,
     pub(super) target: u64,
@@ -87,6 +90,7 @@ impl Draft {
         Some(Self {
             body,
             tail,
+            cut,
             summary_tokens: summary,
             target: material.target,
             can_stand,
@@ -95,6 +99,17 @@ impl Draft {
             input: limits.summarize.saturating_sub(asked),
             tries: 0,
         })
+    }
+
+    /// Takes what was said since it was begun, and what that comes to now. Returns whether the history
+    /// is still the one that it was made of.
+    pub(crate) fn catch_up(&mut self, history: &History) -> bool {
+        let Some(tail) = history.as_slice().get(self.cut..).filter(|tail| !tail.is_empty()) else {
+            return false;
+        };
+        tail.clone_into(&mut self.tail);
+        self.target = u64::MAX;
+        true
     }
 
     /// Returns the next request; each has less to read than the one before. `None` after the last.

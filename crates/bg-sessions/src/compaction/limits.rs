@@ -14,6 +14,8 @@ pub(crate) struct Limits {
     /// Whether the model has said so. What is only assumed ends no run.
     pub(super) window_is_known: bool,
     pub(super) shorten: u64,
+    /// Where a summary is asked for ahead.
+    pub(super) ahead: Option<u64>,
     pub(super) summarize: u64,
     /// Of the recent conversation.
     pub(super) tail: u64,
@@ -29,6 +31,7 @@ impl Limits {
         Self {
             window,
             window_is_known: model.context_window.is_some(),
+            ahead: spec.summarize_ahead_at.map(|part| part.of(window)),
             shorten: spec.shorten_at.of(window),
             summarize,
             tail: spec.tail_tokens.map_or(quarter, std::num::NonZeroU64::get),

@@ -66,7 +66,10 @@ impl Percent {
 pub struct CompactionSpec {
     /// The part of the window past which old, large results of tools are shortened.
     pub shorten_at: Percent,
-    /// The part of the window past which the older conversation is summarized.
+    /// The part of the window past which a summary is asked for while the work goes on; `None` for
+    /// none. One that is ready takes the place of the older conversation before that is due.
+    pub summarize_ahead_at: Option<Percent>,
+    /// The part of the window past which the older conversation is summarized, and the work waits.
     pub summarize_at: Percent,
     /// The window of a model that does not say how large its own is.
     pub unknown_window_tokens: NonZeroU64,
@@ -79,6 +82,13 @@ impl CompactionSpec {
     /// Sets the part of the window past which old, large results of tools are shortened.
     pub fn with_shorten_at(mut self, part: Percent) -> Self {
         self.shorten_at = part;
+        self
+    }
+
+    /// Sets the part of the window past which a summary is asked for while the work goes on; `None` for
+    /// none.
+    pub fn with_summarize_ahead_at(mut self, part: Option<Percent>) -> Self {
+        self.summarize_ahead_at = part;
         self
     }
 
@@ -105,6 +115,7 @@ impl Default for CompactionSpec {
     fn default() -> Self {
         Self {
             shorten_at: Percent(60),
+            summarize_ahead_at: Some(Percent(70)),
             summarize_at: Percent(80),
             unknown_window_tokens: const { NonZeroU64::new(100_000).unwrap() },
             tail_tokens: None,

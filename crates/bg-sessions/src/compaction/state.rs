@@ -54,6 +54,8 @@ pub(crate) struct Compaction {
     older: Option<Older>,
     /// No summary is asked for before the conversation is that large again.
     not_before: u64,
+    /// The same for one that is asked for ahead.
+    not_ahead_before: u64,
 }
 
 /// The parts of the first message that are not conversation: a task, or what a compaction has put in
@@ -82,6 +84,7 @@ impl Compaction {
             meter: Meter::default(),
             older: None,
             not_before: 0,
+            not_ahead_before: 0,
         }
     }
 
@@ -150,13 +153,31 @@ impl Compaction {
         old || last
     }
 
+    /// Returns whether the conversation is to be compacted now.
+    pub(crate) fn is_due(&self, history: &History) -> bool {
+        self.size(history) > self.limits.summarize
+    }
+
     /// Begins a compaction, if one is needed and can come to something.
     pub(crate) fn draft(&self, history: &History, need: Need) -> Option<Draft> {
-        let size = self.size(history);
         let must_fit = self.must_fit(history, need);
-        if !must_fit && (size <= self.limits.summarize || size < self.not_before) {
+        let is_due = self.is_due(history) && self.size(history) >= self.not_before;
+        if must_fit || is_due { self.divide(history, need) } else { None }
+    }
+
+    /// Begins one that is not needed yet. The next one is not begun before the conversation has grown.
+    pub(crate) fn draft_ahead(&mut self, history: &History) -> Option<Draft> {
+        let size = self.size(history);
+        let is_early = self.limits.ahead.is_some_and(|limit| size > limit);
+        if !is_early || self.is_due(history) || size < self.not_ahead_before {
             return None;
         }
+        self.not_ahead_before = size.saturating_add(self.limits.tail);
+        self.divide(history, Need::Size)
+    }
+
+    fn divide(&self, history: &History, need: Need) -> Option<Draft> {
+        let must_fit = self.must_fit(history, need);
         let material = Material {
             messages: history.as_slice(),
             head_parts: self.head.parts,
@@ -178,12 +199,13 @@ impl Compaction {
         ending: Ending,
         manifest: &str,
     ) -> Settled {
-        let next = self.next(draft, ending, manifest);
+        let next = self.next(history, draft, ending, manifest);
         let Some((next, older, settled)) = next else {
             self.not_before = self.size(history).saturating_add(self.limits.tail);
             return Settled::Stands;
         };
-        (*history, self.older, self.not_before) = (next, Some(older), 0);
+        (*history, self.older) = (next, Some(older));
+        (self.not_before, self.not_ahead_before) = (0, 0);
         self.head = Head { parts: HEAD_PARTS, task: self.task.clone() };
         settled
     }
@@ -200,6 +222,7 @@ impl Compaction {
 
     fn next(
         &self,
+        history: &History,
         draft: Draft,
         ending: Ending,
         manifest: &str,
@@ -207,7 +230,8 @@ impl Compaction {
         let (older, settled) = self.older_after(&draft, ending)?;
         let head = self.head(&older, &draft, manifest);
         let next = History::compacted(head, draft.tail)?;
-        (self.estimate(&next) <= draft.target).then_some((next, older, settled))
+        let most = draft.target.min(size::scaled(self.estimate(history), 7, 10));
+        (self.estimate(&next) <= most).then_some((next, older, settled))
     }
 
     fn older_after(&self, draft: &Draft, ending: Ending) -> Option<(Older, Settled)> {

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use bg_tools::{BoolArg, ToolError};
+use bg_tools::{BoolArg, CountArg, ToolError};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::ManageAgents;
-use crate::agent_tool::EffortArg;
+use crate::agent_tool::{CallArgs, EffortArg};
 use crate::spec::AgentSpec;
 
 #[derive(Deserialize, JsonSchema)]
@@ -30,8 +30,12 @@ pub(super) struct Args {
     /// A label; empty: the default.
     model: Option<String>,
     effort: Option<EffortArg>,
+    /// How long its sessions wait for input, in seconds.
+    idle_timeout: Option<CountArg<0, 3600>>,
     /// Run this at once.
-    pub(super) task: Option<String>,
+    task: Option<String>,
+    /// The session of the task; without one it runs once.
+    session: Option<String>,
     /// Keep it after a restart.
     persist: Option<BoolArg>,
 }
@@ -108,6 +112,13 @@ impl Args {
         self.persist == Some(BoolArg(true))
     }
 
+    /// Returns what is to be run at once.
+    pub(super) fn call(&self) -> Option<CallArgs> {
+        let prompt = self.task.clone().filter(|task| !task.trim().is_empty())?;
+        let session = self.session.clone();
+        Some(CallArgs { prompt, session, background: None, model: None, effort: None })
+    }
+
     /// Returns the name in lower case.
     ///
     /// # Errors
@@ -131,6 +142,10 @@ impl Args {
         replace(&mut spec.effort, self.effort.map(EffortArg::effort));
         let label = self.model.map(|label| Some(label).filter(|label| !label.trim().is_empty()));
         replace(&mut spec.model, label);
+        replace(
+            &mut spec.idle_timeout_secs,
+            self.idle_timeout.map(|secs| Some(secs.get()).filter(|secs| *secs > 0)),
+        );
         spec
     }
 }

@@ -9,10 +9,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::agent_tool::AgentTool;
-use crate::agents::{Agents, RunOptions, Upserted};
+use crate::agent_tool::{AgentTool, CallArgs};
+use crate::agents::{Agents, Upserted};
 use crate::error::{AgentsError, ChangeError};
 use crate::invoke::InvokeAgent;
+use crate::session::SessionStatus;
 use crate::spec::{AgentSpec, listed};
 use args::{Args, Operation};
 
@@ -65,13 +66,13 @@ impl ManageAgents {
 
     async fn upsert(&self, cx: &ToolContext, args: Args) -> Result<ToolOutput, ToolError> {
         let name = args.required_name()?;
-        let (persist, task) = (args.persist(), args.task.clone());
-        let task = task.filter(|task| !task.trim().is_empty());
+        let (persist, call) = (args.persist(), args.call());
         let spec = args.applied_to(self.agents.get(&name).unwrap_or_else(|| AgentSpec::new(name)));
         let done = self.agents.upsert(spec.clone(), persist).await.map_err(refused)?;
-        let answer = upserted(&spec, done);
-        match task {
-            Some(task) => self.run(cx, &spec.name, task, &answer).await,
+        let sessions = self.agents.sessions_of(cx.scope(), Some(&spec.name)).len();
+        let answer = upserted(&spec, done, sessions);
+        match call {
+            Some(call) => self.run(cx, &spec.name, call, &answer).await,
             None => ToolOutput::json(&answer),
         }
     }
@@ -81,20 +82,12 @@ impl ManageAgents {
         &self,
         cx: &ToolContext,
         name: &str,
-        task: String,
+        call: CallArgs,
         subagent: &Value,
     ) -> Result<ToolOutput, ToolError> {
-        let options = RunOptions::default().foreground();
-        let started = self.agents.spawn(cx.scope(), name, task, options).map_err(ToolError::from);
-        let ended = match started {
-            Ok(id) => {
-                cx.with_less_room(&subagent.to_string())
-                    .foreground(id, InvokeAgent::DEFAULT_PATIENCE)
-                    .await
-            }
-            Err(error) => Err(error),
-        };
-        match ended {
+        let cx = cx.with_less_room(&subagent.to_string());
+        let patience = InvokeAgent::DEFAULT_PATIENCE;
+        match call.call(Self::NAME, &self.agents, name, &cx, patience).await {
             Ok(mut output) => {
                 let answer = RawValue::from_string(output.text).map_err(ToolError::failed)?;
                 output.text = ToolOutput::json(&Ran { subagent, output: &answer })?.text;
@@ -107,11 +100,15 @@ impl ManageAgents {
         }
     }
 
-    /// Lists those whose name has a part, as many as fit.
+    /// Lists those whose name has a part, with the caller's sessions of each, as many as fit.
     fn list(&self, cx: &ToolContext, part: &str) -> Result<ToolOutput, ToolError> {
         let specs = self.agents.specs();
-        let found: Vec<Value> =
-            specs.iter().filter(|spec| spec.name.contains(part)).map(row).collect();
+        let sessions = self.agents.sessions_of(cx.scope(), None);
+        let found: Vec<Value> = specs
+            .iter()
+            .filter(|spec| spec.name.contains(part))
+            .map(|spec| row(spec, sessions.iter().filter(|session| session.agent == spec.name)))
+            .collect();
         let mut shown = &found[..];
         loop {
             let omitted = found.len() - shown.len();
@@ -143,6 +140,7 @@ impl ManageAgents {
             "has_output_schema": spec.output_schema.is_some(),
             "model": spec.model,
             "effort": spec.effort,
+            "idle_timeout": spec.idle_timeout().as_secs(),
         }))
     }
 
@@ -161,7 +159,7 @@ struct Ran<'a> {
     output: &'a RawValue,
 }
 
-fn upserted(spec: &AgentSpec, done: Upserted) -> Value {
+fn upserted(spec: &AgentSpec, done: Upserted, sessions: usize) -> Value {
     let callable = AgentTool::name_of(&spec.name);
     let result = if done.is_persisted { "persisted" } else { "created" };
     let change = if done.is_new { "it is new" } else { "it was changed" };
@@ -172,12 +170,14 @@ fn upserted(spec: &AgentSpec, done: Upserted) -> Value {
         "persisted": done.is_persisted,
         "model": spec.model,
         "effort": spec.effort,
+        "active_sessions": sessions,
         "hint": format!("{change}; call it as {callable}"),
     })
 }
 
-fn row(spec: &AgentSpec) -> Value {
-    json!({
+fn row<'a>(spec: &AgentSpec, sessions: impl Iterator<Item = &'a SessionStatus>) -> Value {
+    let sessions: Vec<&SessionStatus> = sessions.collect();
+    let mut row = json!({
         "name": spec.name,
         "callable": AgentTool::name_of(&spec.name),
         "description": text::excerpt(spec.summary(), MAX_ROW_BYTES),
@@ -186,7 +186,13 @@ fn row(spec: &AgentSpec) -> Value {
         "has_output_schema": spec.output_schema.is_some(),
         "model": spec.model,
         "effort": spec.effort,
-    })
+        "idle_timeout": spec.idle_timeout().as_secs(),
+        "active_sessions": sessions.len(),
+    });
+    if !sessions.is_empty() {
+        row["sessions"] = json!(sessions);
+    }
+    row
 }
 
 fn unknown(name: &str) -> ToolError {

@@ -15,6 +15,7 @@ impl Run {
     /// One reply of the model. If its provider says that the conversation is too large, it is made
     /// smaller once and asked again.
     pub(super) async fn reply(&mut self) -> Result<ModelReply, RunError> {
+        self.look_ahead().await?;
         self.make_room(Need::Size).await?;
         self.compaction.check(&self.history)?;
         let reply = match self.ask(self.request()).await {
@@ -76,7 +77,7 @@ impl Run {
 
     /// Replaces the history. What the model had been told is gone with the old one, so its tools
     /// may tell it again.
-    fn settle(&mut self, draft: Draft, ending: Ending) -> bool {
+    pub(super) fn settle(&mut self, draft: Draft, ending: Ending) -> bool {
         let before = self.compaction.size(&self.history);
         let manifest = manifest(self.tool_cx.scope(), &self.compaction.limits().manifest());
         let settled = self.compaction.settle(&mut self.history, draft, ending, &manifest);
@@ -89,6 +90,8 @@ impl Run {
             Settled::Dropped => self.trace_sizes("older conversation dropped", before),
         }
         self.forget_told();
+        // It was of the old one.
+        self.ahead = None;
         true
     }
 
