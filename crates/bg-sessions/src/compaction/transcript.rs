@@ -19,7 +19,8 @@ const MAX_TEXT_BYTES: usize = 16_000;
 /// Tokens that are kept for the line that counts what is left out.
 const LEFT_OUT_TOKENS: u64 = 20;
 
-/// Writes messages, no more than so many tokens. What is too old for that is left out, and counted.
+/// Writes messages, no more than so many tokens. What is too old for that is cut or left out, and
+/// counted.
 pub(super) fn transcript(messages: &[Message], tokens: u64) -> String {
     let entries: Vec<String> = messages.iter().flat_map(entries).collect();
     let whole = size::sum(entries.iter().map(|entry| size::text(entry)));
@@ -29,13 +30,11 @@ pub(super) fn transcript(messages: &[Message], tokens: u64) -> String {
     let room = tokens.saturating_sub(LEFT_OUT_TOKENS);
     let kept = newest(&entries, room);
     let (older, newer) = entries.split_at(entries.len() - kept);
-    match older.split_last() {
-        // Not even the newest one fits as it is.
-        Some((newest, older)) if newer.is_empty() => {
-            format!("{}{}", left_out(older.len()), cut(newest, room))
-        }
-        _ => format!("{}{}", left_out(older.len()), newer.concat()),
-    }
+    let room = room.saturating_sub(size::sum(newer.iter().map(|entry| size::text(entry))));
+    // The next one has what room is left: the start of something large says more than nothing.
+    let part = older.last().map(|next| cut(next, room)).unwrap_or_default();
+    let gone = older.len() - usize::from(!part.is_empty());
+    format!("{}{part}{}", left_out(gone), newer.concat())
 }
 
 /// Counts the entries at the end that fit together.
