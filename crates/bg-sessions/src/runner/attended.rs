@@ -15,12 +15,14 @@ use crate::hooks::Courier;
 pub(crate) struct TurnEnded {
     pub(crate) result: TaskResult,
     pub(crate) is_stopped: bool,
+    /// Whether it got to begin: hooks may refuse that.
+    pub(crate) has_begun: bool,
 }
 
 impl TurnEnded {
     fn of(error: RunError) -> Self {
         let is_stopped = matches!(error, RunError::Stopped);
-        Self { result: Err(error.into()), is_stopped }
+        Self { result: Err(error.into()), is_stopped, has_begun: false }
     }
 }
 
@@ -68,7 +70,7 @@ impl Run {
         let result = self.ended(ended);
         let result = self.after(result).await;
         self.courier.end_with(&result, is_stopped);
-        TurnEnded { result, is_stopped }
+        TurnEnded { result, is_stopped, has_begun: true }
     }
 
     async fn before(&self, given: Given) -> Result<Given, RunError> {

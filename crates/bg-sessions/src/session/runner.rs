@@ -57,6 +57,10 @@ pub(crate) struct Worker {
     unreported: Ledger,
     /// What it has cost in all.
     total: Ledger,
+    /// Whether a turn has begun.
+    has_begun: bool,
+    /// Why it ends, when it does.
+    over: &'static str,
 }
 
 /// What a turn is about.
@@ -93,6 +97,8 @@ impl Worker {
             words,
             unreported,
             total: Ledger::default(),
+            has_begun: false,
+            over: "it had no input for as long as it waits",
         }
     }
 
@@ -105,7 +111,7 @@ impl Worker {
         loop {
             match self.next().await {
                 Ok(Some(batch)) => self.turn(batch).await,
-                Ok(None) => return Ok(self.farewell("it had no input for as long as it waits")),
+                Ok(None) => return Ok(self.farewell(self.over)),
                 Err(stopped) => {
                     let output = self.farewell("it was cancelled");
                     return Err(Failure::from(stopped).with_partial(output));
@@ -269,12 +275,17 @@ impl Worker {
         };
         ended.unwrap_or_else(|payload| {
             let error = RunError::Panicked(PanicReport::of(payload).message);
-            TurnEnded { result: self.run.ended(Err(error)), is_stopped: false }
+            let result = self.run.ended(Err(error));
+            TurnEnded { result, is_stopped: false, has_begun: true }
         })
     }
 
     fn reply(&mut self, askers: &Askers, ended: TurnEnded) {
-        let TurnEnded { result, is_stopped } = ended;
+        let TurnEnded { result, is_stopped, has_begun } = ended;
+        if !has_begun && !self.has_begun && !is_stopped && self.close() {
+            self.over = "its first prompt was refused";
+        }
+        self.has_begun |= has_begun;
         self.hears_children = result.is_ok();
         self.keep(&result, askers.is_empty());
         self.session().end_turn();
