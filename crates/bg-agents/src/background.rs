@@ -6,7 +6,9 @@ use bg_core::{Limits, Registry, Scope};
 use bg_tools::{Budget, Tool, ToolContext, Toolbox, ToolboxError, task_tools};
 
 #[cfg(feature = "sessions")]
-use bg_sessions::{AgentSpec, Agents, AgentsBuilder, AgentsError, InvokeAgent, Models};
+use bg_sessions::{
+    AgentSpec, Agents, AgentsBuilder, AgentsError, CompactionSpec, Hooks, InvokeAgent, Models,
+};
 
 /// The background work of a host: a registry, the tools for it, and its agents.
 ///
@@ -90,6 +92,10 @@ pub struct BackgroundBuilder {
     folder_of_agents: Option<std::path::PathBuf>,
     #[cfg(feature = "sessions")]
     manages_agents: bool,
+    #[cfg(feature = "sessions")]
+    hooks: Hooks,
+    #[cfg(feature = "sessions")]
+    compaction: CompactionSpec,
 }
 
 /// A [`Background`] could not be put together.
@@ -174,6 +180,20 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Sets who is consulted and told about the runs of agents.
+    #[cfg(feature = "sessions")]
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
+        self
+    }
+
+    /// Sets when and how far the conversations of agents are compacted.
+    #[cfg(feature = "sessions")]
+    pub fn compaction(mut self, spec: CompactionSpec) -> Self {
+        self.compaction = spec;
+        self
+    }
+
     /// Puts it together: the task tools, the tools that were added, and `InvokeAgent` if there are
     /// models for agents.
     ///
@@ -189,6 +209,8 @@ impl BackgroundBuilder {
         let (agents, toolbox) = {
             let builder =
                 self.models.map(|models| Agents::builder(models).agents(self.agents.clone()));
+            let builder =
+                builder.map(|builder| builder.hooks(self.hooks).compaction(self.compaction));
             let builder = builder.map(|builder| match self.folder_of_agents {
                 Some(folder) => builder.folder(folder),
                 None => builder,
