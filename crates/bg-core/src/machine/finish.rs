@@ -36,8 +36,8 @@ impl Machine {
         if let Some(handle) = gone.live.abort.take() {
             fx.drop(Foreign::Handle(handle));
         }
-        if let (Some(more), Some(finished)) = (gone.live.more.take(), gone.told) {
-            self.tell(more, &finished, fx);
+        if let Some(finished) = gone.told {
+            self.tell(gone.live.more.take(), gone.wait, finished, fx);
         }
         self.publish(key.root, gone.id, fx, || EventKind::Status(gone.status));
         if !gone.delivered {
@@ -47,11 +47,25 @@ impl Machine {
     }
 
     /// Tells an end to those who watch or wait for this task.
-    fn tell(&mut self, mut more: Box<More>, finished: &Arc<Finished>, fx: &mut Effects) {
+    fn tell(
+        &mut self,
+        more: Option<Box<More>>,
+        first_wait: Option<u64>,
+        finished: Arc<Finished>,
+        fx: &mut Effects,
+    ) {
+        let Some(mut more) = more else {
+            if let Some(wait) = first_wait {
+                self.count_in_wait(wait, finished, fx);
+            }
+            return;
+        };
         if let Some(watch) = more.watch.take() {
             fx.wake(watch.set(finished.status()));
         }
-        self.count_in_waits(&std::mem::take(&mut more.waits), finished, fx);
+        for wait in first_wait.into_iter().chain(std::mem::take(&mut more.waits)) {
+            self.count_in_wait(wait, finished.clone(), fx);
+        }
         fx.drop(Foreign::More(more));
     }
 
@@ -121,6 +135,7 @@ impl Root {
         let owner = record.owner;
         let spawned = record.spawned;
         let live = record.live_mut()?;
+        let wait = live.take_first_wait();
         let mut scope = self.scopes.get_mut(owner);
         let sweep = scope.as_ref().and_then(|scope| scope.covers(number));
         let stopped = live.stop.is_some() || sweep.is_some();
@@ -148,10 +163,10 @@ impl Root {
         self.undelivered += 1;
         self.undelivered_bytes = self.undelivered_bytes.saturating_add(finished.weight());
         let (id, status) = (finished.id, finished.status());
-        let told = live.more.as_ref().map(|_| finished.clone());
+        let told = (wait.is_some() || live.more.is_some()).then(|| finished.clone());
         let ended = State::Ended(Ended { finished, seq, delivery: Delivery::Ready, foreground });
         match std::mem::replace(&mut record.state, ended) {
-            State::Live(live) => Some(Gone { live, id, status, told, owner, delivered }),
+            State::Live(live) => Some(Gone { live, id, status, wait, told, owner, delivered }),
             State::Ended(_) => None,
         }
     }
@@ -209,6 +224,7 @@ struct Gone {
     live: Live,
     id: TaskId,
     status: Status,
+    wait: Option<u64>,
     /// The outcome, if there may be somebody to tell it to.
     told: Option<Arc<Finished>>,
     owner: u64,

@@ -17,7 +17,8 @@
 //!    linked in the order of their numbers.
 //! 4. Only acknowledged records are in `retained`, and only they are ever evicted.
 //! 5. A record's number is its own for the life of the root; numbers only grow.
-//! 6. `waits` of a live record are keys of wait slots that count it as missing.
+//! 6. The first wait and the `waits` of a live record, in the order in which they began, are keys of
+//!    wait slots that count it as missing.
 //! 7. The state of a scope is made on first use. It lasts while its owner lives, and after that
 //!    until its last live member has ended. The root's own scope (owner 0) ends with its last
 //!    handle, and the root with the last live record after that.

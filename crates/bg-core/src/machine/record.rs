@@ -38,6 +38,7 @@ pub(super) enum State {
 
 /// What a task is while it lives.
 pub(crate) struct Live {
+    /// Its number tells the first of those who wait for the end.
     pub(super) text: Text,
     pub(super) abort: Option<JoinHandle<()>>,
     pub(super) more: Option<Box<More>>,
@@ -125,7 +126,7 @@ pub(crate) struct More {
     pub(super) deadline: Option<Arc<GraceTimer>>,
     /// What work that is done elsewhere is aborted with.
     pub(super) bound: Vec<AbortHandle>,
-    /// In the order in which they began.
+    /// Those that began while there was another one, in the order in which they began.
     pub(super) waits: SmallVec<[u64; 2]>,
     /// How many waits it is lending its slot for.
     pub(super) lent: u32,

@@ -119,7 +119,7 @@ impl Machine {
         for &number in &numbers {
             let Some(record) = self.record_mut(Key { root, number }) else { continue };
             if let Some(live) = record.live_mut() {
-                live.more().waits.push(wait);
+                live.add_wait(wait);
                 missing += 1;
             } else if let Some(end) = record.ended() {
                 ended.insert(end.seq, end.finished.clone());
@@ -182,19 +182,14 @@ impl Machine {
         known
     }
 
-    pub(super) fn count_in_waits(
-        &mut self,
-        waits: &[u64],
-        finished: &Arc<Finished>,
-        fx: &mut Effects,
-    ) {
-        for &wait in waits {
-            let Some(slot) = self.waits.get_mut(wait) else { continue };
-            slot.missing -= 1;
-            slot.succeeded |= finished.outcome.is_success();
-            slot.ended.push(finished.clone());
-            self.tell_if_over(wait, fx);
-        }
+    pub(super) fn count_in_wait(&mut self, wait: u64, finished: Arc<Finished>, fx: &mut Effects) {
+        let Some(slot) = self.waits.get_mut(wait) else {
+            return fx.drop(Foreign::Finished(finished));
+        };
+        slot.missing -= 1;
+        slot.succeeded |= finished.outcome.is_success();
+        slot.ended.push(finished);
+        self.tell_if_over(wait, fx);
     }
 
     pub(super) fn wake_all_waits(&mut self, fx: &mut Effects) {
@@ -203,7 +198,32 @@ impl Machine {
 }
 
 impl Live {
+    /// The wait whose key lies beside the text, more by one: 0 is none. Most tasks are waited for
+    /// once at a time, and need nothing more for it.
+    fn first_wait(&self) -> Option<u64> {
+        u64::from(self.text.number()).checked_sub(1)
+    }
+
+    /// Counts a wait that is told of the end. Those in `more` began after the first one.
+    fn add_wait(&mut self, wait: u64) {
+        let others = self.more.as_ref().is_some_and(|more| !more.waits.is_empty());
+        let place = if others || self.first_wait().is_some() { None } else { wait.checked_add(1) };
+        match place.and_then(|place| u32::try_from(place).ok()) {
+            Some(place) => self.text.set_number(place),
+            None => self.more().waits.push(wait),
+        }
+    }
+
+    pub(super) fn take_first_wait(&mut self) -> Option<u64> {
+        let first = self.first_wait();
+        self.text.set_number(0);
+        first
+    }
+
     fn forget_wait(&mut self, wait: u64) {
+        if self.first_wait() == Some(wait) {
+            return self.text.set_number(0);
+        }
         let Some(more) = &mut self.more else { return };
         // Their numbers grow.
         if let Ok(at) = more.waits.binary_search(&wait) {
