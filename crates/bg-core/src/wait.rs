@@ -72,6 +72,8 @@ impl Wait {
             machine.begin_wait(scope.key, &self.ids, self.mode, fx)
         });
         self.watch.begun = Some(begun.ok_or(TaskError::Closed)??);
+        // The registry has them now; who is woken has less to free.
+        self.ids = Vec::new();
         self.sleep = self.timeout.map(|timeout| Box::pin(sleep(timeout)));
         Ok(())
     }

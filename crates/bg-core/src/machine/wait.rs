@@ -132,24 +132,13 @@ impl Machine {
         let succeeded = ended.iter().any(|finished| finished.outcome.is_success());
         let (lender, cell) = (None, WaitCell::new());
         let begun = Begun { wait, cell: cell.clone() };
-        let slot = WaitSlot { root, lender, numbers, mode, missing, succeeded, ended, cell };
-        self.waits.insert(wait, slot);
-        self.tell_if_over(wait, fx);
-        begun
-    }
-
-    /// Tells a wait that it is over, if it is. What waited for all and lent nothing has nothing
-    /// left to ask here: it finds what it sees in its cell, and is forgotten.
-    fn tell_if_over(&mut self, wait: u64, fx: &mut Effects) {
-        let Some(slot) = self.waits.get_mut(wait).filter(|slot| slot.is_over()) else { return };
-        if self.closed || slot.missing > 0 || slot.lender.is_some() {
-            return fx.wake(slot.cell.tell(None));
-        }
-        let ended = std::mem::take(&mut slot.ended);
-        fx.wake(slot.cell.tell(Some(ended)));
-        if let Some(slot) = self.waits.remove(wait) {
+        let mut slot = WaitSlot { root, lender, numbers, mode, missing, succeeded, ended, cell };
+        if slot.tell_if_over(self.closed, fx) {
             fx.drop(Foreign::Wait(slot.cell));
+        } else {
+            self.waits.insert(wait, slot);
         }
+        begun
     }
 
     /// Ends a wait, over or not; `None` if it has been ended before.
@@ -189,7 +178,11 @@ impl Machine {
         slot.missing -= 1;
         slot.succeeded |= finished.outcome.is_success();
         slot.ended.push(finished);
-        self.tell_if_over(wait, fx);
+        if slot.tell_if_over(self.closed, fx)
+            && let Some(slot) = self.waits.remove(wait)
+        {
+            fx.drop(Foreign::Wait(slot.cell));
+        }
     }
 
     pub(super) fn wake_all_waits(&mut self, fx: &mut Effects) {
@@ -235,6 +228,18 @@ impl Live {
 impl WaitSlot {
     pub(super) fn drop_in(self, fx: &mut Effects) {
         fx.drop_all(self.ended.into_iter().map(Foreign::Finished));
+    }
+
+    /// Tells a wait that it is over, if it is. What waited for all and lent nothing has nothing
+    /// left to ask the machine: it finds what it sees in its cell. Returns whether that is so, and
+    /// it is to be forgotten.
+    fn tell_if_over(&mut self, closed: bool, fx: &mut Effects) -> bool {
+        if !self.is_over() {
+            return false;
+        }
+        let knows_all = !closed && self.missing == 0 && self.lender.is_none();
+        fx.wake(self.cell.tell(knows_all.then(|| std::mem::take(&mut self.ended))));
+        knows_all
     }
 
     fn is_over(&self) -> bool {
