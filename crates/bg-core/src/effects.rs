@@ -67,7 +67,12 @@ impl Effects {
     }
 
     pub(crate) fn wake(&mut self, wakers: impl IntoIterator<Item = Waker>) {
-        self.list.extend(wakers.into_iter().map(Effect::Wake));
+        self.add(wakers.into_iter().map(Effect::Wake));
+    }
+
+    /// Nearly always there is one at most: adding it alone is less than making room for many.
+    fn add(&mut self, effects: impl Iterator<Item = Effect>) {
+        effects.for_each(|effect| self.list.push(effect));
     }
 
     pub(crate) fn cancel(&mut self, token: CancellationToken) {
@@ -87,11 +92,11 @@ impl Effects {
     }
 
     pub(crate) fn drop_all(&mut self, foreign: impl IntoIterator<Item = Foreign>) {
-        self.list.extend(foreign.into_iter().map(Effect::Drop));
+        self.add(foreign.into_iter().map(Effect::Drop));
     }
 
     pub(crate) fn drop_waker(&mut self, waker: impl IntoIterator<Item = Waker>) {
-        self.list.extend(waker.into_iter().map(Effect::DropWaker));
+        self.add(waker.into_iter().map(Effect::DropWaker));
     }
 
     /// Closes a log: marked at once, and who follows it is woken after the lock.

@@ -81,17 +81,16 @@ impl Outcome {
         Self::Cancelled(Box::new(Cancellation { reason, error: None }))
     }
 
-    /// The bytes that its texts and data take, roughly.
-    fn weight(&self) -> u64 {
-        let output = match self {
-            Self::Completed(output) => output.weight(),
+    /// The bytes that its texts and data take, roughly, beyond [`Outcome::seen_weight`].
+    fn unseen_weight(&self) -> u64 {
+        match self {
+            Self::Completed(output) => output.unseen_weight(),
             Self::Panicked(report) => report.partial.as_ref().map_or(0, |output| output.weight()),
-            _ => 0,
-        };
-        output + self.failure().map_or(0, Failure::weight)
+            _ => self.failure().map_or(0, Failure::weight),
+        }
     }
 
-    /// As much of the weight as is known without looking into anything.
+    /// As much of them as is known without looking into anything.
     fn seen_weight(&self) -> u64 {
         match self {
             Self::Completed(output) => output.text.len() as u64,
@@ -195,7 +194,7 @@ impl Finished {
     pub const MAX_TRACE_LINES: usize = 256;
 
     pub(crate) fn new(id: TaskId, outcome: Outcome) -> Self {
-        let weight = outcome.weight() - outcome.seen_weight();
+        let weight = outcome.unseen_weight();
         let left = (weight > 0).then(|| Box::new(Left { weight, ..Left::default() }));
         Self { id, text: Text::default(), outcome, left }
     }

@@ -151,7 +151,12 @@ impl Output {
 
     /// The bytes that its texts and data take, roughly.
     pub(crate) fn weight(&self) -> u64 {
-        self.text.len() as u64 + self.more.as_ref().map_or(0, |more| more.weight())
+        self.text.len() as u64 + self.unseen_weight()
+    }
+
+    /// What is there beside the text.
+    pub(crate) fn unseen_weight(&self) -> u64 {
+        self.more.as_ref().map_or(0, |more| more.weight())
     }
 }
 

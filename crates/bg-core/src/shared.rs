@@ -118,7 +118,9 @@ impl Shared {
     ) -> R {
         let mut fx = Effects::default();
         let mut machine = self.lock();
-        self.apply_posts(&mut machine, &mut fx);
+        if self.has_posts() {
+            self.apply_posts(&mut machine, &mut fx);
+        }
         let result = change(&mut machine, &mut fx);
         let eager = self.be_eager(&machine);
         drop(machine);
@@ -224,9 +226,6 @@ impl Shared {
 
     /// Applies what was posted, in the order in which it came.
     fn apply_posts(&self, machine: &mut Machine, fx: &mut Effects) {
-        if !self.has_posts() {
-            return;
-        }
         let mut spare = std::mem::take(&mut machine.spare);
         self.handles.swap(&mut spare.handles);
         self.ends.swap(&mut spare.ends);
@@ -254,7 +253,18 @@ impl Shared {
 
     /// After the lock was released: applies what was posted meanwhile if the machine was eager
     /// then, and runs the effects.
-    fn settle(self: &Arc<Self>, fx: &mut Effects, mut eager: bool) {
+    fn settle(self: &Arc<Self>, fx: &mut Effects, eager: bool) {
+        if eager {
+            self.apply_late_posts(fx);
+        }
+        fx.run();
+        if let Some(chores) = fx.take_chores() {
+            self.add_chores(*chores);
+        }
+    }
+
+    fn apply_late_posts(&self, fx: &mut Effects) {
+        let mut eager = true;
         while eager {
             // After each release: either the one who posted sees the lock released, or the one who
             // released it the post.
@@ -265,10 +275,6 @@ impl Shared {
             let Some(mut machine) = self.machine.try_lock() else { break };
             self.apply_posts(&mut machine, fx);
             eager = self.be_eager(&machine);
-        }
-        fx.run();
-        if let Some(chores) = fx.take_chores() {
-            self.add_chores(*chores);
         }
     }
 

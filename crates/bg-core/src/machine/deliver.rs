@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::hint::black_box;
+use std::mem;
 use std::task::Waker;
 
-use super::{Delivery, Gauge, Key, Machine, Record, Root, ScopeKey, Stamp};
+use super::{Delivery, Foreign, Gauge, Key, Machine, Record, Root, ScopeKey, Stamp, State};
 use crate::claim::{Delivered, Held};
 use crate::effects::Effects;
 use crate::error::{ClaimError, TaskError};
@@ -79,8 +80,15 @@ impl Machine {
         now: Stamp,
         fx: &mut Effects,
     ) -> Option<Arc<Finished>> {
-        let Held { key, finished } = self.take(scope, fx)?;
-        self.acked(key, finished.id, now, fx);
+        let root = self.roots.get_mut(scope.root.0)?;
+        let number = root.scopes.get_mut(scope.owner)?.take_ready()?;
+        let finished = root.mark_acked(number, Arc::clone, fx)?;
+        root.retained.push_back((number, now));
+        if self.events.is_heard() {
+            self.publish(scope.root, finished.id, fx, || EventKind::Claimed);
+            self.publish(scope.root, finished.id, fx, || EventKind::Acked);
+        }
+        self.expire(scope.root, now, fx);
         Some(finished)
     }
 
@@ -265,11 +273,11 @@ impl Machine {
         let id = record.id();
         let mut ready = None;
         match &mut record.state {
-            super::State::Live(live) => {
+            State::Live(live) => {
                 let more = live.more();
                 (more.foreground, more.discard) = (false, false);
             }
-            super::State::Ended(ended) => {
+            State::Ended(ended) => {
                 ended.foreground = false;
                 ready = (ended.delivery == Delivery::Ready).then_some(ended.seq);
             }
@@ -296,11 +304,11 @@ impl Machine {
             return false;
         }
         let ready = match &mut record.state {
-            super::State::Live(live) => {
+            State::Live(live) => {
                 live.more().discard = true;
                 None
             }
-            super::State::Ended(ended) => (ended.delivery == Delivery::Ready).then_some(ended.seq),
+            State::Ended(ended) => (ended.delivery == Delivery::Ready).then_some(ended.seq),
         };
         if let Some(seq) = ready {
             self.scope_mut(scope).into_iter().for_each(|state| state.remove_ready(seq));
@@ -312,7 +320,7 @@ impl Machine {
     /// Marks an outcome as acknowledged and evicts what retention keeps no more (I4).
     pub(super) fn retain(&mut self, key: Key, now: Stamp, fx: &mut Effects) {
         let Some(root) = self.roots.get_mut(key.root.0) else { return };
-        root.mark_acked(key.number, fx);
+        root.mark_acked(key.number, |_| (), fx);
         root.retained.push_back((key.number, now));
         self.expire(key.root, now, fx);
     }
@@ -326,11 +334,15 @@ impl Machine {
                 return;
             }
             state.retained.pop_front();
-            let Some(record) = state.records.remove(number) else { continue };
+            // Only what has ended is acknowledged (I4).
+            let Some(Record { state: State::Ended(ended), .. }) = state.records.remove(number)
+            else {
+                continue;
+            };
             if self.events.is_heard() {
-                self.events.publish(root, record.id(), fx, || EventKind::Evicted);
+                self.events.publish(root, ended.finished.id, fx, || EventKind::Evicted);
             }
-            fx.drop(record.into_foreign());
+            fx.drop(Foreign::Finished(ended.finished));
         }
     }
 
@@ -396,19 +408,29 @@ impl Root {
         Some(ended.finished.clone())
     }
 
-    fn mark_acked(&mut self, number: u64, fx: &mut Effects) {
-        let Some(record) = self.records.get_mut(number) else { return };
+    /// Marks an outcome as acknowledged, and takes it out of the list of its scope (I3). Returns
+    /// what was to be seen of it.
+    fn mark_acked<T>(
+        &mut self,
+        number: u64,
+        see: impl FnOnce(&Arc<Finished>) -> T,
+        fx: &mut Effects,
+    ) -> Option<T> {
+        let record = self.records.get_mut(number)?;
         let owner = record.owner;
-        let Some(ended) = record.ended_mut() else { return };
+        let ended = record.ended_mut()?;
+        let seen = see(&ended.finished);
         ended.delivery = Delivery::Acked;
         // What was delivered is in the history, whoever asked for it.
         ended.foreground = false;
         let weight = ended.finished.weight();
         self.undelivered -= 1;
         self.undelivered_bytes = self.undelivered_bytes.saturating_sub(weight);
+        let neighbours = (mem::take(&mut record.prev), mem::take(&mut record.next));
         if let Some(scope) = self.scopes.get_mut(owner) {
-            scope.unlink(number, &mut self.records);
+            scope.unlink(number, neighbours, &mut self.records);
             scope.wake_if_over(fx);
         }
+        Some(seen)
     }
 }

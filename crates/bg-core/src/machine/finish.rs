@@ -1,12 +1,12 @@
 //! The one end of a task.
 
 use super::scope::ScopeState;
-use super::{Delivery, Ended, Foreign, Key, Live, Machine, More, Root, ScopeKey, Stamp, State};
+use super::{
+    Delivery, Ended, Foreign, Key, Live, Machine, More, Root, ScopeKey, Slot, Stamp, State,
+};
 use crate::effects::Effects;
 use crate::events::EventKind;
-use crate::id::TaskId;
 use crate::outcome::{Cancellation, Finished, Left, Outcome, Reason, Unclaimed};
-use crate::status::Status;
 use crate::sync::Arc;
 
 impl Machine {
@@ -28,18 +28,13 @@ impl Machine {
         }
         let unclaimed = self.end_scope(key, now, fx);
         let Some(root) = self.roots.get_mut(key.root.0) else { return };
-        let Some(mut gone) = root.end_record(key.number, finished, unclaimed, now, fx) else {
-            return;
-        };
-        self.unattached -= usize::from(gone.live.wants_handle());
-        self.vacate(key.root, gone.live.marks.slot(), fx);
-        if let Some(handle) = gone.live.abort.take() {
-            fx.drop(Foreign::Handle(handle));
-        }
+        let Some(gone) = root.end_record(key.number, finished, unclaimed, now, fx) else { return };
+        self.unattached -= usize::from(gone.wanted_handle);
+        self.vacate(key.root, gone.slot, fx);
         if let Some(finished) = gone.told {
-            self.tell(gone.live.more.take(), gone.wait, finished, fx);
+            self.tell(gone.more, gone.wait, finished, fx);
         }
-        self.publish(key.root, gone.id, fx, || EventKind::Status(gone.status));
+        self.publish_end(key, fx);
         if !gone.delivered {
             self.retain(key, now, fx);
             self.forget_if_over(key.root, gone.owner, fx);
@@ -67,6 +62,16 @@ impl Machine {
             self.count_in_wait(wait, finished.clone(), fx);
         }
         fx.drop(Foreign::More(more));
+    }
+
+    fn publish_end(&mut self, key: Key, fx: &mut Effects) {
+        if !self.events.is_heard() {
+            return;
+        }
+        let record = self.record_mut(key).map(|record| (record.id(), record.status()));
+        if let Some((id, status)) = record {
+            self.publish(key.root, id, fx, || EventKind::Status(status));
+        }
     }
 
     /// Forgets the scope of an ended owner with its last live member, and the root with its last
@@ -162,13 +167,13 @@ impl Root {
         self.live -= 1;
         self.undelivered += 1;
         self.undelivered_bytes = self.undelivered_bytes.saturating_add(finished.weight());
-        let (id, status) = (finished.id, finished.status());
-        let told = (wait.is_some() || live.more.is_some()).then(|| finished.clone());
-        let ended = State::Ended(Ended { finished, seq, delivery: Delivery::Ready, foreground });
-        match std::mem::replace(&mut record.state, ended) {
-            State::Live(live) => Some(Gone { live, id, status, wait, told, owner, delivered }),
-            State::Ended(_) => None,
-        }
+        let (wanted_handle, slot) = (live.wants_handle(), live.marks.slot());
+        let (handle, more) = (live.abort.take(), live.more.take());
+        fx.drop_all(handle.map(Foreign::Handle));
+        let told = (wait.is_some() || more.is_some()).then(|| finished.clone());
+        // What is left of the live state is no foreign code.
+        record.state = State::Ended(Ended { finished, seq, delivery: Delivery::Ready, foreground });
+        Some(Gone { wanted_handle, slot, more, wait, told, owner, delivered })
     }
 
     fn unclaimed(&self, number: u64) -> Option<Unclaimed> {
@@ -221,9 +226,10 @@ impl Root {
 
 /// What is left to do about a record that has ended.
 struct Gone {
-    live: Live,
-    id: TaskId,
-    status: Status,
+    /// Somebody waited for the handle of its future, to abort it with.
+    wanted_handle: bool,
+    slot: Slot,
+    more: Option<Box<More>>,
     wait: Option<u64>,
     /// The outcome, if there may be somebody to tell it to.
     told: Option<Arc<Finished>>,

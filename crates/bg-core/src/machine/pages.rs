@@ -122,6 +122,8 @@ impl<T> Pages<T> {
         self.first += 1;
     }
 
+    /// Inlined, so that of the entry only what is used is moved.
+    #[inline]
     pub(super) fn remove(&mut self, number: u64) -> Option<T> {
         let (at, slot) = place(number);
         let page = self.page_mut(at)?;

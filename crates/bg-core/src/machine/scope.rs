@@ -84,10 +84,12 @@ impl ScopeState {
     }
 
     /// Takes a member out of the list, and a sweep that was about to stop it past it.
-    pub(super) fn unlink(&mut self, number: u64, records: &mut Pages<Record>) {
-        let Some(record) = records.get_mut(number) else { return };
-        let (prev, next) = (record.prev, record.next);
-        (record.prev, record.next) = (0, 0);
+    pub(super) fn unlink(
+        &mut self,
+        number: u64,
+        (prev, next): (u64, u64),
+        records: &mut Pages<Record>,
+    ) {
         match records.get_mut(prev) {
             Some(before) => before.next = next,
             None => self.head = next,
