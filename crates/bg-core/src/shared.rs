@@ -118,9 +118,7 @@ impl Shared {
     ) -> R {
         let mut fx = Effects::default();
         let mut machine = self.lock();
-        if self.has_posts() {
-            self.apply_posts(&mut machine, &mut fx);
-        }
+        self.apply_posts(&mut machine, &mut fx);
         let result = change(&mut machine, &mut fx);
         let eager = self.be_eager(&machine);
         drop(machine);
@@ -226,6 +224,13 @@ impl Shared {
 
     /// Applies what was posted, in the order in which it came.
     fn apply_posts(&self, machine: &mut Machine, fx: &mut Effects) {
+        // Looked at where it is called: mostly there is nothing.
+        if self.has_posts() {
+            self.take_posts(machine, fx);
+        }
+    }
+
+    fn take_posts(&self, machine: &mut Machine, fx: &mut Effects) {
         let mut spare = std::mem::take(&mut machine.spare);
         self.handles.swap(&mut spare.handles);
         self.ends.swap(&mut spare.ends);
@@ -263,6 +268,7 @@ impl Shared {
         }
     }
 
+    /// Applies what was posted while the lock was held.
     fn apply_late_posts(&self, fx: &mut Effects) {
         let mut eager = true;
         while eager {

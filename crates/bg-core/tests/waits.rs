@@ -142,6 +142,29 @@ fn any_number_of_waiters_see_it() {
     }
 }
 
+/// The first one that waits for a task has its place in another list than those that come later.
+#[test]
+fn those_who_wait_on_see_it_whoever_gave_up_before() {
+    for given_up in 0..16_u32 {
+        let registry = Registry::new();
+        let (root, ids, mut completers) = live(&registry, 1);
+        let wait = || {
+            let mut wait = root.wait(ids.clone());
+            assert!(poll(&mut wait).is_pending());
+            wait
+        };
+        let mut waits: Vec<_> = (0..4).map(|_| Some(wait())).collect();
+        for (index, given) in waits.iter_mut().enumerate() {
+            given.take_if(|_| given_up & (1 << index) != 0);
+        }
+        waits.push(Some(wait()));
+        complete(completers.remove(0));
+        for mut wait in waits.into_iter().flatten() {
+            check(&mut wait, &[1], &[]);
+        }
+    }
+}
+
 #[test]
 fn all_waits_for_the_last_one() {
     let registry = Registry::new();
