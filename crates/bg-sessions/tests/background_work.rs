@@ -4,7 +4,7 @@
 mod common;
 
 use bg_core::{Outcome, Output, Registry, Status, Task, Usage};
-use bg_sessions::Turn;
+use bg_sessions::{Turn, TurnsModel, WithSummaries};
 use bg_tools::{ToolOutput, WaitTask};
 use common::{
     AGENT, agents, agents_with_cap, completed, echo, end_of, hang, pause, run, settle, slow_echo,
@@ -189,4 +189,29 @@ async fn a_run_without_background_work_ends_with_its_first_answer() {
     let model = turns([Turn::say("done"), Turn::say("again")]);
     run(&registry.root_scope(), model.clone(), toolbox([echo(), slow_echo()])).await;
     assert_eq!(model.requests().len(), 1);
+}
+
+/// What a child has made is told with the outcome of the run that it was a child of, also when the
+/// conversation about it is gone.
+#[tokio::test(start_paused = true)]
+async fn what_children_have_made_is_carried_on() {
+    let registry = Registry::new();
+    let make = tool("Make", async |cx, args| {
+        let name = args["name"].as_str().unwrap_or_default().to_owned();
+        let artifact = bg_core::Artifact::new(name, "file:///tmp/report.pdf");
+        cx.scope().spawn(Task::new("child", ""), move |_| async move {
+            Ok(Output::text("made").with_artifact(artifact))
+        })?;
+        Ok(ToolOutput::text("on it"))
+    });
+    let made = |name: &str| Turn::call("Make", &format!("{{\"name\": \"{name}\"}}"));
+    let long = || Turn::say_uncounted("x".repeat(8000));
+    let work = TurnsModel::new([made("a"), long(), made("b"), long(), Turn::say("done")]);
+    let summaries = TurnsModel::new([Turn::say("so far"), Turn::say("so far")]);
+    let model = WithSummaries::new(work.with_context_window(5000), summaries);
+    let finished = run(&registry.root_scope(), model, toolbox([make])).await;
+    let output = completed(&finished);
+    let names: Vec<_> = output.artifacts().iter().map(|made| made.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert!(finished.trace().iter().any(|line| line.starts_with("compacted")), "{finished:?}");
 }

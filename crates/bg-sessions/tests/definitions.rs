@@ -8,9 +8,9 @@ use std::num::NonZeroU32;
 use bg_core::Registry;
 use bg_sessions::{
     AgentSpec, Agents, AgentsError, InvokeAgent, InvokeError, Message, Models, ModelsError, Part,
-    RunOptions, SpecError, Thinking, ToolCall, ToolResult, is_agent_name,
+    RunOptions, ScriptModel, SpecError, Thinking, ToolCall, ToolResult, is_agent_name,
 };
-use bg_tools::{Resource, select_resources};
+use bg_tools::{Resource, Toolbox, select_resources};
 use common::{AGENT, agents, completed, echo, end_of, script, toolbox};
 use serde_json::json;
 
@@ -159,4 +159,18 @@ fn a_message_survives_storage() {
     assert_eq!(stored, expected);
     let read: Message = serde_json::from_value(stored).unwrap();
     assert_eq!(read, Message::assistant(parts));
+}
+
+#[test]
+fn several_sets_of_agents_serve_one_model() {
+    let set = |names: [&str; 2]| {
+        let models = Models::new("script", ScriptModel::new("say x".parse().unwrap()));
+        Agents::builder(models).agents(names.map(AgentSpec::new)).build().unwrap()
+    };
+    let (house, guests) = (set(["explore", "plan"]), set(["plan", "write"]));
+    let tools = Toolbox::new().with_source(house.tools(false)).with_source(guests.tools(false));
+    let names: Vec<_> = tools.definitions().into_iter().map(|tool| tool.name).collect();
+    assert_eq!(names, ["InvokeAgent", "SA_explore", "SA_plan", "SA_write"]);
+    assert!(tools.contains("sa_WRITE"));
+    assert!(house.get("Explore").is_some() && house.get("write").is_none());
 }

@@ -12,6 +12,7 @@ use bg_sessions::{
     AgentSpec, Agents, InvokeError, ModelError, ModelRequest, Models, Part, Prompted, Role,
     RunOptions, SessionAnswer, SessionCommand, Turn,
 };
+use bg_tools::Resource;
 use common::{AGENT, agents, completed, pause, settle, start, texts, toolbox, turns};
 use talking::{Caller, SESSION};
 use tokio::time::Instant;
@@ -339,4 +340,73 @@ async fn what_cannot_be_an_id_is_refused() {
     assert!(matches!(refused, InvokeError::EmptyPrompt), "{refused}");
     assert!(matches!(caller.say("/steer"), Err(InvokeError::EmptyPrompt)));
     assert_eq!(root.live(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prompt_may_be_an_attachment_alone() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let model = turns([Turn::say("a chart")]);
+    let spec = AgentSpec::new(AGENT).with_tags(["image"]);
+    let agents = Agents::builder(Models::new("test", model.clone())).agent(spec).build().unwrap();
+    let chart = Resource::new("chart.png").with_bytes([1]).with_tags(["image"]);
+    let notes = Resource::new("notes.md").with_text("x").with_tags(["text"]);
+    let ping = |resources| {
+        let options = RunOptions::default().with_resources(resources);
+        agents.prompt(&root, AGENT, SESSION, SessionCommand::Ping, options)
+    };
+    let refused = ping(vec![notes.clone()]).unwrap_err();
+    assert!(matches!(refused, InvokeError::EmptyPrompt), "it does not receive that: {refused}");
+    let Prompted::Queued { task } = ping(vec![notes, chart.clone()]).unwrap() else {
+        panic!("a command")
+    };
+    root.wait([task]).await.unwrap();
+    assert_eq!(model.requests()[0].messages[0].parts, [Part::resource(chart)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn callers_that_race_for_an_id_have_one_session() {
+    for _ in 0..50 {
+        let registry = Registry::new();
+        let root = registry.root_scope();
+        let model = turns((0..10).map(|_| Turn::say("yes")));
+        let agents = agents(model.clone(), toolbox([]));
+        let caller = Caller::new(&agents, &root);
+        let start = std::sync::Arc::new(tokio::sync::Barrier::new(10));
+        let race = |_| {
+            let (caller, start) = (caller.clone(), start.clone());
+            tokio::spawn(async move {
+                start.wait().await;
+                caller.ask("go")
+            })
+        };
+        let racing: Vec<_> = (0..10).map(race).collect();
+        for asked in racing {
+            let done = caller.reply(asked.await.unwrap()).await;
+            assert_eq!(done.status(), Status::Completed);
+        }
+        let sessions =
+            root.snapshot().iter().filter(|task| task.id.kind() == Kind::SESSION).count();
+        assert_eq!(sessions, 1);
+        let spoken = model.requests().last().map_or(0, |request| request.messages.len());
+        assert_eq!(spoken, 2 * model.requests().len() - 1, "one conversation");
+    }
+}
+
+/// The prompt comes in the instant of the idle end, before it or after it.
+#[tokio::test(start_paused = true)]
+async fn a_prompt_in_the_moment_of_the_idle_end_is_answered() {
+    for late in 0..200 {
+        let registry = Registry::new();
+        let root = registry.root_scope();
+        let model = turns([Turn::say("one"), Turn::say("two")]);
+        let caller = Caller::new(&agents(model, toolbox([])), &root);
+        caller.talk("first").await;
+        tokio::time::sleep(Duration::from_secs(60) - Duration::from_millis(1)).await;
+        tokio::time::advance(Duration::from_millis(1)).await;
+        for _ in 0..late % 20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(caller.talk("second").await, "two");
+    }
 }
