@@ -12,18 +12,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bg_core::{Finished, MailboxCaps, Scope, Task, TaskId, text};
-use bg_tools::{Resource, Tool, ToolError, ToolSource, Toolbox, ToolboxError};
+use bg_tools::{Tool, ToolError, ToolSource, Toolbox};
 use parking_lot::RwLock;
 
 use crate::agent_tool::AgentTool;
 use crate::compaction::CompactionSpec;
-use crate::effort::Effort;
 use crate::error::{AgentsError, ChangeError, InvokeError};
-use crate::folder::{AgentFolder, Loaded, SkippedFile};
+use crate::folder::{AgentFolder, SkippedFile};
 use crate::hooks::{Hooks, RunInfo};
 use crate::invoke::InvokeAgent;
 use crate::manager::ManageAgents;
@@ -32,6 +30,15 @@ use crate::models::Models;
 use crate::runner::{Given, Run, RunSpec};
 use crate::session::Sessions;
 use crate::spec::AgentSpec;
+pub(crate) use agent::Agent;
+pub use builder::AgentsBuilder;
+pub use options::RunOptions;
+use tools::AgentTools;
+
+mod agent;
+mod builder;
+mod options;
+mod tools;
 
 /// The agents of a host: definitions, their tools and their models, checked and ready to run.
 ///
@@ -75,16 +82,6 @@ struct Catalog {
     sessions: Sessions,
 }
 
-/// A definition with what it names.
-pub(crate) struct Agent {
-    pub(crate) spec: AgentSpec,
-    tools: Toolbox,
-    model: Arc<dyn Model>,
-    /// The tools of ours that it names. They are not kept here: they hold the agents, and would keep
-    /// them alive for ever.
-    ours: Vec<String>,
-}
-
 /// What a change has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -95,72 +92,10 @@ pub struct Upserted {
     pub is_persisted: bool,
 }
 
-/// What may differ from one run to the next.
-#[derive(Clone, Default)]
-#[non_exhaustive]
-pub struct RunOptions {
-    /// A model in place of the agent's own.
-    pub model: Option<Arc<dyn Model>>,
-    /// How hard the model thinks, in place of the agent's own effort.
-    pub effort: Option<Effort>,
-    /// The task's label in place of the agent's name.
-    pub label: Option<String>,
-    /// What is attached to the prompt. The agent receives what its tags say (see
-    /// [`AgentSpec::takes`]).
-    pub resources: Vec<Resource>,
-    /// Whether somebody waits for it; see [`Task::foreground`].
-    pub foreground: bool,
-}
-
-impl RunOptions {
-    /// Most resources that one prompt can have.
-    pub const MAX_RESOURCES: usize = 64;
-
-    /// Most bytes of content in them.
-    pub const MAX_RESOURCE_BYTES: usize = 32 << 20;
-
-    /// Sets a model in place of the agent's own.
-    pub fn with_model(mut self, model: impl Model) -> Self {
-        self.model = Some(Arc::new(model));
-        self
-    }
-
-    /// Sets how hard the model thinks, in place of the agent's own effort.
-    pub fn with_effort(mut self, effort: Effort) -> Self {
-        self.effort = Some(effort);
-        self
-    }
-
-    /// Attaches something to the prompt; see [`resources`](Self::resources).
-    pub fn with_resources(mut self, resources: Vec<Resource>) -> Self {
-        self.resources = resources;
-        self
-    }
-
-    /// Makes it a task that somebody waits for.
-    pub fn foreground(mut self) -> Self {
-        self.foreground = true;
-        self
-    }
-
-    /// Sets the task's label in place of the agent's name.
-    pub fn with_label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
-        self
-    }
-}
-
 impl Agents {
     /// Starts to put agents together.
     pub fn builder(models: Models) -> AgentsBuilder {
-        AgentsBuilder {
-            models,
-            toolbox: Toolbox::new(),
-            specs: Vec::new(),
-            folder: None,
-            compaction: CompactionSpec::default(),
-            hooks: Hooks::new(),
-        }
+        AgentsBuilder::new(models)
     }
 
     /// Starts an agent in the background. Its outcome comes to the inbox of the scope.
@@ -367,173 +302,8 @@ impl Agents {
     const MAX_NAMES_BYTES: usize = 400;
 }
 
-/// Tools that come and go with the agents.
-struct AgentTools {
-    agents: Agents,
-    managing: bool,
-}
-
-impl ToolSource for AgentTools {
-    fn tools(&self) -> Vec<Arc<dyn Tool>> {
-        let names = self.agents.0.agents.read().keys().cloned().collect::<Vec<_>>();
-        let each = names.iter().map(|name| AgentTool::name_of(name));
-        let all =
-            [InvokeAgent::NAME, ManageAgents::NAME].map(str::to_owned).into_iter().chain(each);
-        all.filter_map(|name| self.tool(&name)).collect()
-    }
-
-    fn tool(&self, name: &str) -> Option<Arc<dyn Tool>> {
-        if name == ManageAgents::NAME && !self.managing {
-            return None;
-        }
-        self.agents.tool(name)
-    }
-}
-
 impl fmt::Debug for Agents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Agents").field(&self.0.agents.read().keys()).finish()
     }
-}
-
-impl fmt::Debug for RunOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunOptions").field("label", &self.label).finish_non_exhaustive()
-    }
-}
-
-/// Puts [`Agents`] together.
-#[derive(Clone, Debug)]
-#[must_use = "a builder does nothing until `build` is called"]
-pub struct AgentsBuilder {
-    models: Models,
-    toolbox: Toolbox,
-    specs: Vec<AgentSpec>,
-    folder: Option<PathBuf>,
-    compaction: CompactionSpec,
-    hooks: Hooks,
-}
-
-impl AgentsBuilder {
-    /// Sets the tools that definitions can name. `InvokeAgent`, `SA_<name>` and `subagents_manager` can
-    /// be named without being in it.
-    pub fn toolbox(mut self, toolbox: Toolbox) -> Self {
-        self.toolbox = toolbox;
-        self
-    }
-
-    /// Adds a definition.
-    pub fn agent(self, spec: AgentSpec) -> Self {
-        self.agents([spec])
-    }
-
-    /// Adds definitions.
-    pub fn agents(mut self, specs: impl IntoIterator<Item = AgentSpec>) -> Self {
-        self.specs.extend(specs);
-        self
-    }
-
-    /// Adds the definitions in a folder, one `<name>.json` each, and keeps there what is
-    /// [persisted](Agents::upsert). The folder is made if it is not there. A file that is no
-    /// definition, or names what the host does not have, is [skipped](Agents::skipped). A definition
-    /// in the folder stands in place of one of the same name that the host has added.
-    pub fn folder(mut self, path: impl Into<PathBuf>) -> Self {
-        self.folder = Some(path.into());
-        self
-    }
-
-    /// Sets when and how far the conversations of the agents are compacted.
-    pub fn compaction(mut self, spec: CompactionSpec) -> Self {
-        self.compaction = spec;
-        self
-    }
-
-    /// Sets who is consulted and told about the runs of the agents.
-    pub fn hooks(mut self, hooks: Hooks) -> Self {
-        self.hooks = hooks;
-        self
-    }
-
-    /// Checks the definitions and what they name.
-    ///
-    /// # Errors
-    ///
-    /// [`AgentsError`], for the first definition of the host's own that is wrong, and for a folder
-    /// that cannot be read.
-    pub fn build(self) -> Result<Agents, AgentsError> {
-        let mut agents = BTreeMap::new();
-        for spec in self.specs {
-            spec.check()?;
-            let name = spec.name.clone();
-            let agent = Agent::new(spec, &self.toolbox, &self.models)?;
-            if agents.insert(name.clone(), Arc::new(agent)).is_some() {
-                return Err(AgentsError::Duplicate(name));
-            }
-        }
-        let unreadable = |error: std::io::Error| AgentsError::Folder(error.kind());
-        let folder = self.folder.map(AgentFolder::open).transpose().map_err(unreadable)?;
-        let loaded = folder.as_ref().map(AgentFolder::load).transpose().map_err(unreadable)?;
-        let Loaded { specs, mut skipped } = loaded.unwrap_or_default();
-        for (spec, path) in specs {
-            match Agent::new(spec, &self.toolbox, &self.models) {
-                Ok(agent) => drop(agents.insert(agent.spec.name.clone(), Arc::new(agent))),
-                Err(error) => {
-                    let problem = bg_core::Failure::from(error).to_string();
-                    skipped.push(SkippedFile { path, problem });
-                }
-            }
-        }
-        let (toolbox, models, compaction) = (self.toolbox, self.models, self.compaction);
-        let (agents, change) = (RwLock::new(agents), tokio::sync::Mutex::new(()));
-        Ok(Agents(Arc::new(Catalog {
-            toolbox,
-            models,
-            agents,
-            folder,
-            compaction,
-            hooks: self.hooks,
-            skipped,
-            change,
-            sessions: Sessions::default(),
-        })))
-    }
-}
-
-impl Agent {
-    /// Selects what the agent receives of what is attached to a prompt, and checks it.
-    pub(crate) fn attached(&self, resources: Vec<Resource>) -> Result<Vec<Resource>, InvokeError> {
-        let taken: Vec<_> =
-            resources.into_iter().filter(|resource| self.spec.takes(resource)).collect();
-        let sizes = taken.iter().filter_map(|resource| resource.content.size_bytes());
-        let bytes = sizes.fold(0_usize, usize::saturating_add);
-        if taken.len() > RunOptions::MAX_RESOURCES || bytes > RunOptions::MAX_RESOURCE_BYTES {
-            return Err(InvokeError::TooManyResources { resources: taken.len(), bytes });
-        }
-        taken.iter().try_for_each(Resource::check)?;
-        Ok(taken)
-    }
-
-    fn new(spec: AgentSpec, toolbox: &Toolbox, models: &Models) -> Result<Self, AgentsError> {
-        let (ours, theirs): (Vec<&String>, Vec<&String>) =
-            spec.tools.iter().partition(|name| is_ours(name) && !toolbox.contains(name));
-        let ours = ours.into_iter().cloned().collect();
-        let wrong_tool = |source: ToolboxError| {
-            let agent = spec.name.clone();
-            AgentsError::Tools { agent, source }
-        };
-        let tools = toolbox.select(theirs.into_iter().map(String::as_str)).map_err(wrong_tool)?;
-        let model = match &spec.model {
-            None => models.default_model(),
-            Some(label) => models
-                .get(label)
-                .map_err(|source| AgentsError::Model { agent: spec.name.clone(), source })?,
-        };
-        Ok(Self { spec, tools, model, ours })
-    }
-}
-
-/// Returns whether a tool is one by which agents are run.
-fn is_ours(name: &str) -> bool {
-    let is_agent = || AgentTool::agent_of(name).is_some_and(crate::spec::is_agent_name);
-    name == InvokeAgent::NAME || name == ManageAgents::NAME || is_agent()
 }

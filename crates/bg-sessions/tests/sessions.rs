@@ -402,7 +402,7 @@ async fn a_prompt_in_the_moment_of_the_idle_end_is_answered() {
         let model = turns([Turn::say("one"), Turn::say("two")]);
         let caller = Caller::new(&agents(model, toolbox([])), &root);
         caller.talk("first").await;
-        tokio::time::sleep(Duration::from_secs(60) - Duration::from_millis(1)).await;
+        pause(60_000 - 1).await;
         tokio::time::advance(Duration::from_millis(1)).await;
         for _ in 0..late % 20 {
             tokio::task::yield_now().await;
