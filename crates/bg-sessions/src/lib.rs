@@ -2,12 +2,14 @@
 //!
 //! # What it guarantees
 //!
-//! - A run is a task of the registry: it reaches one outcome, and its outcome is delivered once.
+//! - A run is a task of the registry, and so is each prompt of a session: it reaches one outcome, and
+//!   its outcome is delivered once.
 //! - A stop takes effect at once, also in the middle of a model's turn or of a tool's work; what had
 //!   been reached is kept in the outcome.
 //! - A request to a model has a result for each call before it, whatever was dropped or stopped.
-//! - The outcomes of children that a model is told are acknowledged after its history has them; an
-//!   agent does not end its run over children that still work.
+//! - The outcomes of children that a model is told are acknowledged when it has answered; an agent does
+//!   not end its run over children that still work.
+//! - A prompt that a session has accepted is answered for, and one that it cannot take is refused.
 //! - A conversation is made smaller before it outgrows the model's window: the old one stands until a
 //!   smaller one takes its place, and neither the task nor the list of work is left to a summary.
 //! - A run is bounded in steps; a model that cannot answer now is asked again, a bounded number of
@@ -49,12 +51,14 @@
 //! # Theory of operation
 //!
 //! An [`AgentSpec`] is data. [`Agents`] ties specs to the host's tools and [`Models`] and starts
-//! runs. A run is a loop: one turn of the model, then the calls of that turn at the same time, then
-//! the turn and its results into the history in one piece. A turn without calls is the answer,
-//! unless background work of the run is left: then its outcomes are what the model reads next. Past
-//! the step cap the model is asked once more, without tools. Before a turn a conversation that is too
-//! large is compacted, as [`CompactionSpec`] says: large old results are cut, then what is old is
-//! summarized by the model.
+//! runs. A turn is a loop: one reply of the model, then the calls of that reply at the same time, then
+//! the reply and their results into the history in one piece. A reply without calls is the answer. A
+//! run is one turn, which also goes on while background work of the run is left: its outcomes are what
+//! the model reads next. A session ([`Agents::prompt`]) is a worker whose conversation stays: it takes
+//! the prompts that wait, has a turn, and rests. Past the step cap the model is asked once more,
+//! without tools. Before a request a conversation that is too large is compacted, as
+//! [`CompactionSpec`] says: large old results are cut, then what is old is summarized by the model.
+//! [`Hooks`] are consulted before and after a turn, and told of what happens in it.
 //!
 //! # Feature flags
 //!

@@ -204,9 +204,9 @@ async fn what_children_have_made_is_carried_on() {
         })?;
         Ok(ToolOutput::text("on it"))
     });
-    let made = |name: &str| Turn::call("Make", &format!("{{\"name\": \"{name}\"}}"));
+    let making = |name: &str| Turn::call("Make", &format!("{{\"name\": \"{name}\"}}"));
     let long = || Turn::say_uncounted("x".repeat(8000));
-    let work = TurnsModel::new([made("a"), long(), made("b"), long(), Turn::say("done")]);
+    let work = TurnsModel::new([making("a"), long(), making("b"), long(), Turn::say("done")]);
     let summaries = TurnsModel::new([Turn::say("so far"), Turn::say("so far")]);
     let model = WithSummaries::new(work.with_context_window(5000), summaries);
     let finished = run(&registry.root_scope(), model, toolbox([make])).await;

@@ -45,9 +45,8 @@ pub(super) fn part(part: &Part) -> u64 {
     }
 }
 
-/// Most tokens that a picture counts for. Providers charge pictures by their size on a screen, and scale
-/// down what is larger: Anthropic documents about 1,600 tokens at most, and OpenAI less. The count of
-/// the provider, once there is one, takes the place of the estimate.
+/// Most tokens that a picture counts for. Providers charge pictures by what they show, not by their
+/// bytes; 2,000 is what defect-agent takes for one. What the provider has counted takes its place.
 const IMAGE_TOKENS: u64 = 2000;
 
 fn resource(resource: &Resource) -> u64 {

@@ -29,7 +29,9 @@ impl Reports {
 
     /// Sets whose prompts the turn answers.
     pub(crate) fn set_askers(&mut self, askers: Vec<TaskContext>) {
-        askers.iter().for_each(|asker| asker.attach_view(self.recent.clone()));
+        for asker in &askers {
+            asker.attach_view(self.recent.clone());
+        }
         self.askers = askers;
     }
 
@@ -57,18 +59,24 @@ impl Reports {
     /// Traces a line for those who asked; the trace of a session would soon be full of old turns.
     pub(crate) fn trace(&self, line: &str) {
         let Some((last, others)) = self.askers.split_last() else { return self.own.trace(line) };
-        others.iter().for_each(|task| task.trace(line));
+        for task in others {
+            task.trace(line);
+        }
         last.trace(line);
     }
 
     /// Shows what the model was given to read.
     pub(crate) fn given(&self, parts: &[Part]) {
-        parts.iter().for_each(|part| self.show(part, BlockKind::User));
+        for part in parts {
+            self.show(part, BlockKind::User);
+        }
     }
 
     /// Shows a turn of the model's.
     pub(crate) fn said(&self, parts: &[Part]) {
-        parts.iter().for_each(|part| self.show(part, BlockKind::Assistant));
+        for part in parts {
+            self.show(part, BlockKind::Assistant);
+        }
     }
 
     /// Shows what calls answered.

@@ -204,7 +204,7 @@ impl Session {
 impl Seen {
     /// Keeps what a turn has come to, for those who ask.
     pub(super) fn progress(&mut self, progress: &str) {
-        self.last_progress = text::prefix(progress, MAX_PROGRESS_BYTES).to_owned();
+        text::prefix(progress, MAX_PROGRESS_BYTES).clone_into(&mut self.last_progress);
         if self.last_progress.len() < progress.len() {
             self.last_progress.push('\u{2026}');
         }
