@@ -54,6 +54,7 @@
 //! - `process` (default): child processes, the `Bash` tool.
 //! - `sessions` (default): sub-agents, the `InvokeAgent` tool.
 //! - `script`: the scripted model, for tests and demonstrations.
+//! - `test-util`: models and a hook for tests, which includes `script`.
 
 mod background;
 
