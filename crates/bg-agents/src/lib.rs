@@ -57,6 +57,8 @@
 //! - `test-util`: models and a hook for tests, which includes `script`.
 
 mod background;
+#[cfg(all(doctest, feature = "process", feature = "test-util"))]
+mod guides;
 
 /// The example of the README, compiled and run with the tests.
 #[cfg(doctest)]

@@ -1,0 +1,4 @@
+//! The guides in `docs/guides/`, compiled and run with the tests.
+
+#[doc = include_str!("../../../docs/guides/first-sub-agent.md")]
+struct FirstSubAgent;
