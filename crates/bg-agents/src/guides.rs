@@ -2,3 +2,6 @@
 
 #[doc = include_str!("../../../docs/guides/first-sub-agent.md")]
 struct FirstSubAgent;
+
+#[doc = include_str!("../../../docs/guides/sessions.md")]
+struct Sessions;
