@@ -5,3 +5,6 @@ struct FirstSubAgent;
 
 #[doc = include_str!("../../../docs/guides/sessions.md")]
 struct Sessions;
+
+#[doc = include_str!("../../../docs/guides/compaction.md")]
+struct Compaction;
