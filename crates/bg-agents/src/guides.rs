@@ -8,3 +8,6 @@ struct Sessions;
 
 #[doc = include_str!("../../../docs/guides/compaction.md")]
 struct Compaction;
+
+#[doc = include_str!("../../../docs/guides/model-adapter.md")]
+struct ModelAdapter;
