@@ -11,3 +11,6 @@ struct Compaction;
 
 #[doc = include_str!("../../../docs/guides/model-adapter.md")]
 struct ModelAdapter;
+
+#[doc = include_str!("../../../docs/guides/tool.md")]
+struct WritingATool;
