@@ -52,8 +52,8 @@ pub trait Model: Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// The future is dropped when the caller is stopped, so it has to be safe to drop at any await;
-    /// what the turn has cost until then is not known to anybody. The token fires then too, for
-    /// work that the future has handed to others.
+    /// what the turn has cost until then is not known to anybody. The token fires then too, and
+    /// once the request is over, for work that the future has handed to others.
     async fn complete(
         &self,
         request: ModelRequest,
@@ -107,8 +107,11 @@ pub struct ModelRequest {
     pub instructions: Arc<str>,
     /// The conversation; see [`Message`] for what holds of it.
     pub messages: Arc<Vec<Message>>,
-    /// The tools that it may call; none when it has to answer now.
+    /// The tools that there are.
     pub tools: Arc<[ToolDefinition]>,
+    /// Whether it may call them now. If not, it has to answer: the tools stay in the request because
+    /// there are providers that refuse calls in a conversation without them. Calls are ignored then.
+    pub may_call: bool,
     /// How hard it is to think; `None` for its own default.
     pub effort: Option<Effort>,
     /// JSON Schema of the answer, if that is to be JSON.
@@ -122,6 +125,7 @@ impl ModelRequest {
             instructions: "".into(),
             messages: messages.into(),
             tools: Arc::default(),
+            may_call: true,
             effort: None,
             output_schema: None,
         }
@@ -145,7 +149,7 @@ impl ModelRequest {
         self
     }
 
-    /// Sets the tools that it may call.
+    /// Sets the tools that there are.
     pub fn with_tools(mut self, tools: impl Into<Arc<[ToolDefinition]>>) -> Self {
         self.tools = tools.into();
         self

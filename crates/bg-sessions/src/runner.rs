@@ -158,6 +158,7 @@ impl Run {
     pub(crate) fn choose(&mut self, model: Option<Arc<dyn Model>>, effort: Option<Effort>) {
         self.model = model.unwrap_or_else(|| self.spec.model.clone());
         self.effort = effort.or(self.spec.effort);
+        self.compaction.choose(&self.spec.compaction, &self.model.info());
     }
 
     /// Makes the line to the hooks for a turn.
@@ -286,16 +287,15 @@ impl Run {
         }
     }
 
-    /// The request of this step. Past the cap it has no tools: the model has to answer.
+    /// The request of this step. Past the cap the model has to answer.
     fn request(&self) -> ModelRequest {
-        let request = ModelRequest::new(self.history.messages())
+        let mut request = ModelRequest::new(self.history.messages())
             .with_instructions(self.spec.instructions.clone())
             .with_effort(self.effort)
-            .with_output_schema(self.spec.output_schema.clone());
-        if self.is_past_cap() {
-            return request;
-        }
-        request.with_tools(self.definitions.clone())
+            .with_output_schema(self.spec.output_schema.clone())
+            .with_tools(self.definitions.clone());
+        request.may_call = !self.is_past_cap();
+        request
     }
 
     fn is_past_cap(&self) -> bool {
@@ -318,8 +318,10 @@ impl Run {
             "gen_ai.usage.input_tokens" = Empty,
             "gen_ai.usage.output_tokens" = Empty,
         );
-        let stop = &self.interrupts.stop;
-        let reply = complete_with_retries(&*self.model, &self.reports, request, stop);
+        let stop = self.interrupts.stop.child_token();
+        // Words from outside drop the request, too.
+        let _fires = stop.clone().drop_guard();
+        let reply = complete_with_retries(&*self.model, &self.reports, request, &stop);
         let reply = reply.instrument(span.clone()).await?;
         span.record("gen_ai.usage.input_tokens", reply.usage.input_tokens);
         span.record("gen_ai.usage.output_tokens", reply.usage.output_tokens);

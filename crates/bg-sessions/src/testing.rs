@@ -64,6 +64,19 @@ impl Turn {
         Self::Reply(ModelReply::call(calls).with_usage(turn_usage()))
     }
 
+    /// Says what a reply has cost, in place of what it costs.
+    pub fn with_usage(mut self, usage: Usage) -> Self {
+        match &mut self {
+            Self::Reply(reply) => reply.usage = usage,
+            Self::After(_, then) => {
+                let inner = std::mem::replace(&mut **then, Self::Hang);
+                **then = inner.with_usage(usage);
+            }
+            Self::Fail(_) | Self::Hang | Self::Panic(_) => {}
+        }
+        self
+    }
+
     /// Does it after a while.
     pub fn after(self, delay: Duration) -> Self {
         Self::After(delay, Box::new(self))

@@ -70,7 +70,7 @@ async fn past_the_step_cap_background_work_is_still_told() {
     let marks = finished.trace().iter().filter(|line| *line == "step cap of 1 reached");
     assert_eq!(marks.count(), 1);
     let requests = model.requests();
-    assert!(requests[1..].iter().all(|request| request.tools.is_empty()));
+    assert!(requests[1..].iter().all(|request| !request.may_call));
     assert!(texts(&requests[2]).concat().contains("late"), "{:?}", requests[2]);
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bg_core::{Finished, Outcome, Registry};
 use bg_sessions::{
-    Agents, CompactionSpec, Model, ModelError, ModelReply, Models, Percent, Recorded, Role, Turn,
-    TurnsModel, WithSummaries,
+    Agents, CompactionSpec, Model, ModelError, ModelReply, Models, Percent, Recorded, Role,
+    RunOptions, SessionCommand, Turn, TurnsModel, WithSummaries,
 };
 use bg_tools::{Budget, Toolbox, parse_outcomes};
 use common::{
@@ -385,4 +385,25 @@ async fn what_tools_have_told_may_be_told_again_after_a_compaction() {
     assert_eq!((told(2), told(3)), (true, false), "a second list has what is new");
     assert!(told(requests.len() - 1), "the list that a compaction took is made again");
     root.cancel(id, "enough").unwrap();
+}
+
+/// A prompt may have a model of its own, with a window of its own.
+#[tokio::test(start_paused = true)]
+async fn a_turn_keeps_to_the_window_of_its_own_model() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let long = Turn::say_uncounted("x ".repeat(4000));
+    let large = TurnsModel::new([long, Turn::say_uncounted("yes")]).with_context_window(200_000);
+    let agents = agents_of(large, toolbox([]), summaries_only());
+    let ask = |options| {
+        let prompt = SessionCommand::Prompt("go".to_owned());
+        agents.prompt(&root, AGENT, "s1", prompt, options).unwrap().task().unwrap()
+    };
+    root.wait([ask(RunOptions::default())]).await.unwrap();
+    root.wait([ask(RunOptions::default())]).await.unwrap();
+    let small = TurnsModel::new([Turn::say("so far"), Turn::say("yes")]).with_context_window(4000);
+    let small = Recorded::new(small);
+    root.wait([ask(RunOptions::default().with_model(small.clone()))]).await.unwrap();
+    let sizes: Vec<_> = small.requests().iter().map(tokens).collect();
+    assert!(sizes.len() == 2 && sizes.iter().all(|size| *size <= 4000), "{sizes:?}");
 }

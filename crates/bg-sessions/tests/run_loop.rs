@@ -184,8 +184,7 @@ async fn past_the_step_cap_one_last_step_without_tools_answers() {
     assert_eq!(completed(&finished).text, "1 2 (no result)");
     assert_eq!(finished.steps(), 3);
     assert_eq!(finished.trace().last().unwrap(), "step cap of 2 reached");
-    let with_tools: Vec<bool> =
-        model.requests().iter().map(|request| !request.tools.is_empty()).collect();
+    let with_tools: Vec<bool> = model.requests().iter().map(|request| request.may_call).collect();
     assert_eq!(with_tools, [true, true, false]);
 }
 

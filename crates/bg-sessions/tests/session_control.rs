@@ -269,3 +269,45 @@ async fn commands_to_a_session_that_is_not_there_start_nothing() {
     }
     assert_eq!(root.live(), 0);
 }
+
+/// Only `/stop` drops the background work of a session. A prompt that is stopped by its id leaves it, and
+/// what it finds is told.
+#[tokio::test(start_paused = true)]
+async fn work_of_a_prompt_that_was_stopped_by_its_id_is_told() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let model = turns([
+        Turn::call("Start", r#"{"ms": 5000, "text": "late"}"#),
+        Turn::Hang,
+        Turn::say("I have seen it"),
+    ]);
+    let caller = Caller::new(&agents(model, toolbox([start()])), &root);
+    let first = caller.ask("first");
+    common::pause(1000).await;
+    root.cancel(first, "enough").unwrap();
+    caller.reply(first).await;
+    let told = root.inbox().next().await.unwrap().ack();
+    assert_eq!(completed(&told).text, "I have seen it");
+}
+
+/// A turn about results that is stopped is not begun again by itself.
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_nobody_asked_for_can_be_stopped() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let model = turns([
+        Turn::call("Start", r#"{"ms": 5000, "text": "late"}"#),
+        Turn::say("started"),
+        Turn::Hang,
+        Turn::say("I have seen it"),
+    ]);
+    let caller = Caller::new(&agents(model.clone(), toolbox([start()])), &root);
+    caller.talk("first").await;
+    common::pause(6000).await;
+    let reading = root.snapshot().last().unwrap().id;
+    root.cancel(reading, "not now").unwrap();
+    common::pause(10_000).await;
+    assert_eq!(model.requests().len(), 3);
+    assert_eq!(caller.talk("and now?").await, "I have seen it");
+    assert!(texts(&model.requests()[3])[1].contains("late"));
+}

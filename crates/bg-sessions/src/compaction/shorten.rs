@@ -23,12 +23,13 @@ pub(super) fn old_results(messages: &mut [Message]) -> bool {
     shortened.count() > 0
 }
 
-/// Returns whether [`old_results`] would find any.
-pub(super) fn has_old_results(messages: &[Message]) -> bool {
+/// Returns how many tokens [`old_results`] would free, about.
+pub(super) fn old_tokens(messages: &[Message]) -> u64 {
     let old = &messages[..start_of_recent(messages)];
-    let mut results =
-        old.iter().flat_map(|message| &message.parts).filter_map(Part::as_tool_result);
-    results.any(|result| size::text(&result.output) > SMALL_RESULT)
+    let results = old.iter().flat_map(|message| &message.parts).filter_map(Part::as_tool_result);
+    let large =
+        results.map(|result| size::text(&result.output)).filter(|size| *size > SMALL_RESULT);
+    size::sum(large)
 }
 
 fn start_of_recent(messages: &[Message]) -> usize {

@@ -10,9 +10,11 @@ use super::limits::Limits;
 use super::marks::{self, DROPPED_TOKENS, Dropped};
 use super::shorten;
 use super::size::{self, Meter};
+use super::spec::CompactionSpec;
 use crate::error::RunError;
 use crate::history::History;
 use crate::message::Part;
+use crate::model::ModelInfo;
 use crate::runner::RunSpec;
 
 /// Why room is needed.
@@ -34,6 +36,9 @@ pub(crate) enum Settled {
     /// The history is what it was.
     Stands,
 }
+
+/// Old results are shortened when they are that part of the size from which on they are.
+const SHORTEN_PART: u64 = 16;
 
 /// The parts that a compacted history begins with: pinned facts, and what stands for the older
 /// conversation.
@@ -86,6 +91,11 @@ impl Compaction {
             not_before: 0,
             not_ahead_before: 0,
         }
+    }
+
+    /// Takes the model of the next turn, whose window may be another one.
+    pub(crate) fn choose(&mut self, spec: &CompactionSpec, model: &ModelInfo) {
+        self.limits = Limits::new(spec, model);
     }
 
     /// Takes what the worker is at from now on. At the beginning of a conversation it is written in
@@ -143,8 +153,10 @@ impl Compaction {
     /// window would not hold them. Returns whether it did.
     pub(crate) fn shorten(&self, history: &mut History, need: Need) -> bool {
         let is_large = need == Need::Overflow || self.size(history) > self.limits.shorten;
+        // Not one by one: each time the provider's cache of the conversation is void.
+        let least = if need == Need::Overflow { 1 } else { self.limits.shorten / SHORTEN_PART };
         let old = is_large
-            && shorten::has_old_results(history.as_slice())
+            && shorten::old_tokens(history.as_slice()) >= least.max(1)
             && shorten::old_results(history.as_mut_slice());
         let last = self.must_fit(history, need) && {
             let room = self.target(history, need).saturating_sub(self.fixed_and_pinned());

@@ -68,7 +68,10 @@ pub(crate) use refused::Refused;
 ///         if run.agent == "deploy" {
 ///             return Err("nothing is deployed on a Friday".into());
 ///         }
-///         input.prompt.push_str("\nAnswer in one paragraph.");
+///         // A session reads what its children have left without a prompt.
+///         if !input.prompt.is_empty() {
+///             input.prompt.push_str("\nAnswer in one paragraph.");
+///         }
 ///         Ok(())
 ///     }
 ///

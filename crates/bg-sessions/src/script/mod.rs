@@ -100,7 +100,7 @@ fn output_of(call: usize, messages: &[Message]) -> &str {
 /// A model that follows a [`Script`]: for hosts without a provider, for demonstrations and tests.
 ///
 /// It keeps no state: where it stands in the script follows from the number of assistant messages
-/// in the request, what the calls answered from their results. A request without tools makes it
+/// in the request, what the calls answered from their results. A request in which it may not call makes it
 /// say its text at once; `(no result)` stands for what has not been called.
 ///
 /// It is no language model and counts no tokens: a turn costs one request.
@@ -133,7 +133,9 @@ impl ScriptModel {
         let is_turn = |message: &&Message| message.role == Role::Assistant;
         let position = request.messages.iter().filter(is_turn).count();
         match self.0.turns.get(position) {
-            Some(calls) if !request.tools.is_empty() => Ok(ModelReply::call(calls.iter().cloned())),
+            Some(calls) if request.may_call && !request.tools.is_empty() => {
+                Ok(ModelReply::call(calls.iter().cloned()))
+            }
             _ => self.0.end(&request.messages),
         }
     }

@@ -22,6 +22,24 @@ pub enum Prompted {
     Done(SessionAnswer),
 }
 
+impl Prompted {
+    /// Returns the task whose outcome is the reply, if there is to be one.
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            Self::Queued { task } => Some(*task),
+            Self::Done(_) => None,
+        }
+    }
+
+    /// Returns the answer to a command.
+    pub fn answer(&self) -> Option<&SessionAnswer> {
+        match self {
+            Self::Queued { .. } => None,
+            Self::Done(answer) => Some(answer),
+        }
+    }
+}
+
 /// The answer to a command.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]

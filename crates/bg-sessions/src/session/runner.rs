@@ -229,8 +229,9 @@ impl Worker {
         let standing = Some(self.mailbox.clone());
         self.run.prepare(Interrupts { stop: stop.clone(), own, standing }, askers.contexts());
         self.run.choose(model, effort);
+        let has_results = !given.burst.claims.is_empty();
         let ended = self.until_stopped(given, &askers, &stop).await;
-        self.reply(&askers, ended);
+        self.reply(&askers, has_results, ended);
     }
 
     /// Registers a task for a turn that nobody has asked for, so that its reply reaches the caller.
@@ -280,13 +281,15 @@ impl Worker {
         })
     }
 
-    fn reply(&mut self, askers: &Askers, ended: TurnEnded) {
+    fn reply(&mut self, askers: &Askers, has_results: bool, ended: TurnEnded) {
         let TurnEnded { result, is_stopped, has_begun } = ended;
         if !has_begun && !self.has_begun && !is_stopped && self.close() {
             self.over = "its first prompt was refused";
         }
         self.has_begun |= has_begun;
-        self.hears_children = result.is_ok();
+        // Results that come again after a turn that was of no use wait for the next input.
+        self.hears_children &= result.is_ok() || !has_results;
+        self.hears_children |= result.is_ok();
         self.keep(&result, askers.is_empty());
         self.session().end_turn();
         self.rest();
