@@ -173,8 +173,8 @@ async fn a_run_that_is_dropped_at_any_poll_loses_no_result_and_leaves_no_open_ca
 /// session for ever.
 #[tokio::test(start_paused = true)]
 async fn calls_that_never_return_are_few_at_a_time_and_the_run_goes_on_without_them() {
-    let began = Arc::new(Mutex::new(Vec::new()));
-    let begins = began.clone();
+    let starts = Arc::new(Mutex::new(Vec::new()));
+    let begins = starts.clone();
     let hang = tool("Hang", move |_, _| {
         begins.lock().push(Instant::now());
         std::future::pending()
@@ -189,7 +189,7 @@ async fn calls_that_never_return_are_few_at_a_time_and_the_run_goes_on_without_t
     // Eight at a time, a minute each; then they go on in the background to their deadline.
     assert_eq!(begin.elapsed().as_secs(), 4 * 60);
     let minutes: Vec<_> =
-        began.lock().iter().map(|at: &Instant| (*at - begin).as_secs() / 60).collect();
+        starts.lock().iter().map(|at: &Instant| (*at - begin).as_secs() / 60).collect();
     assert_eq!(minutes, [[0; 8].as_slice(), &[1; 8], &[2; 4]].concat());
     let requests = model.requests();
     let results = results(&requests[1]);

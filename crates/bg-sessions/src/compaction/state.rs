@@ -154,9 +154,9 @@ impl Compaction {
     pub(crate) fn shorten(&self, history: &mut History, need: Need) -> bool {
         let is_large = need == Need::Overflow || self.size(history) > self.limits.shorten;
         // Not one by one: each time the provider's cache of the conversation is void.
-        let least = if need == Need::Overflow { 1 } else { self.limits.shorten / SHORTEN_PART };
+        let enough = if need == Need::Overflow { 1 } else { self.limits.shorten / SHORTEN_PART };
         let old = is_large
-            && shorten::old_tokens(history.as_slice()) >= least.max(1)
+            && shorten::old_tokens(history.as_slice()) >= enough.max(1)
             && shorten::old_results(history.as_mut_slice());
         let last = self.must_fit(history, need) && {
             let room = self.target(history, need).saturating_sub(self.fixed_and_pinned());
