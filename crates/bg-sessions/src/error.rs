@@ -137,6 +137,8 @@ pub(crate) enum RunError {
     Interrupted(String),
     #[error(transparent)]
     Refused(#[from] Refused),
+    #[error("the answer is not what was asked for: {0}")]
+    NotOfSchema(String),
     #[error("panicked: {0}")]
     Panicked(String),
     #[error("the model failed")]

@@ -52,6 +52,7 @@ mod given;
 pub(crate) mod interrupt;
 pub(crate) mod report;
 mod room;
+mod structured;
 
 /// Most things that children have made and that a turn carries on.
 const MAX_ARTIFACTS: usize = 256;
@@ -102,6 +103,9 @@ pub(crate) struct Run {
     lives_on: bool,
     /// What this turn has reached: the last text that the model said.
     output: Output,
+    /// The same as data, if it was asked for JSON, and whether it had to be asked again.
+    data: Option<Value>,
+    is_repaired: bool,
     /// What it has cost.
     ledger: Ledger,
 }
@@ -137,6 +141,8 @@ impl Run {
             delivered: Vec::new(),
             courier: Courier::silent(),
             ledger: Ledger::default(),
+            data: None,
+            is_repaired: false,
             lives_on: false,
             reports: Reports::new(cx),
         }
@@ -186,6 +192,7 @@ impl Run {
         self.earlier_steps = self.earlier_steps.saturating_add(std::mem::take(&mut self.steps));
         self.output = Output::default().with_model(self.model.info().name);
         self.ledger = Ledger::default();
+        (self.data, self.is_repaired) = (None, false);
         self.tool_cx = self.tool_cx.clone().with_resources(given.resources.clone());
         let (parts, claims) = given.into_parts();
         self.give(parts, claims);
@@ -230,7 +237,7 @@ impl Run {
         let mut output = std::mem::take(&mut self.output);
         self.ledger.write(&mut output);
         match ended {
-            Ok(()) => Ok(self.answered(output)),
+            Ok(()) => Ok(self.data.take().into_iter().fold(output, Output::with_data)),
             Err(error) => Err(self.failed(error).with_partial(output)),
         }
     }
@@ -244,16 +251,6 @@ impl Run {
     /// Tells hooks how far the turn is.
     fn progress(&self, text: &str) {
         self.courier.progress(text, self.steps, self.ledger.total());
-    }
-
-    /// The output of a turn that has ended well; of one that was asked for JSON with what that says.
-    fn answered(&self, output: Output) -> Output {
-        let data =
-            self.spec.output_schema.as_ref().and_then(|_| serde_json::from_str(&output.text).ok());
-        match data {
-            Some(data) => output.with_data(data),
-            None => output,
-        }
     }
 
     /// One reply of the model and what it leads to.
@@ -384,7 +381,7 @@ impl Run {
             return self.answer_or_go_on(reply).await;
         }
         self.history.push_answer(reply);
-        Ok(self.last_words())
+        self.last_words()
     }
 
     async fn answer_or_go_on(&mut self, reply: Vec<Part>) -> Result<Progress, RunError> {
@@ -392,13 +389,27 @@ impl Run {
         let burst = next_burst(&scope, self.compaction.limits().batch());
         let burst = self.unless_interrupted(burst).await;
         self.history.push_answer(reply);
-        let Some(Burst { text, claims, .. }) = burst? else { return Ok(self.last_words()) };
+        let Some(Burst { text, claims, .. }) = burst? else { return self.last_words() };
         self.give(vec![Part::Text(text)], claims);
         Ok(Progress::Again)
     }
 
-    fn last_words(&self) -> Progress {
-        if self.interrupts.close_if_heard() { Progress::Done } else { Progress::Again }
+    /// Ends the turn, if the answer is what was asked for and nothing is left to hear. A wrong answer
+    /// may be given once more.
+    fn last_words(&mut self) -> Result<Progress, RunError> {
+        if self.spec.output_schema.is_some() {
+            match structured::read(&self.output.text) {
+                Ok(data) => self.data = Some(data),
+                Err(problem) if self.is_repaired => return Err(RunError::NotOfSchema(problem)),
+                Err(problem) => {
+                    self.is_repaired = true;
+                    self.reports.trace(&format!("answer not taken: {problem}"));
+                    self.give(vec![Part::Text(structured::repair(&problem))], Vec::new());
+                    return Ok(Progress::Again);
+                }
+            }
+        }
+        Ok(if self.interrupts.close_if_heard() { Progress::Done } else { Progress::Again })
     }
 
     /// Books what children cost whose outcomes are in the history now.

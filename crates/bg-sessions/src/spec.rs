@@ -52,7 +52,8 @@ pub struct AgentSpec {
     /// How hard its model thinks; `None` for the model's own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effort: Option<Effort>,
-    /// JSON Schema of its answer, if that is to be JSON.
+    /// JSON Schema of its answer, if that is to be JSON. It is for the model; an answer that is no JSON
+    /// may be given once more, and then the run fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
     /// How long a session of it waits for input, in seconds; `None` or 0 for a minute. Counted as at

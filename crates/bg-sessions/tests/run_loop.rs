@@ -226,3 +226,29 @@ async fn a_panic_in_a_model_ends_its_run_and_the_others_go_on() {
     assert!(matches!(&a.outcome, Outcome::Panicked(report) if report.message == "out of ideas"));
     assert_eq!(completed(&b).text, "fine");
 }
+
+/// One that was asked for JSON is asked once more; the second answer counts.
+#[tokio::test]
+async fn an_answer_that_is_no_json_may_be_given_once_more() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let schema = serde_json::json!({"type": "object"});
+    let spec = bg_sessions::AgentSpec::new(AGENT).with_output_schema(schema);
+    let run = async |answers: &[&str]| {
+        let model = turns(answers.iter().map(|answer| Turn::say(*answer)));
+        let models = bg_sessions::Models::new("test", model.clone());
+        let agents = bg_sessions::Agents::builder(models).agent(spec.clone()).build().unwrap();
+        (agents.run(&root, AGENT, "go").await.unwrap(), model.requests())
+    };
+    let (finished, requests) = run(&["```json\n{\"n\": 1}\n```"]).await;
+    assert_eq!(completed(&finished).data().unwrap()["n"], 1);
+    assert_eq!(requests.len(), 1);
+    let (finished, requests) = run(&["it is 1", "{\"n\": 1}"]).await;
+    assert_eq!(completed(&finished).data().unwrap()["n"], 1);
+    assert!(common::texts(&requests[1])[0].contains("it is not JSON: expected value at line 1"));
+    let (finished, requests) = run(&["it is 1", "I said 1"]).await;
+    let why = finished.outcome.reason().unwrap();
+    assert!(why.starts_with("the answer is not what was asked for: it is not JSON"), "{why}");
+    assert_eq!(finished.outcome.output().unwrap().text, "I said 1");
+    assert_eq!(requests.len(), 2);
+}
