@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use bg_core::{Finished, MailboxCaps, Scope, Task, TaskId, text};
+use bg_core::{Finished, Scope, TaskId, text};
 use bg_tools::{Tool, ToolError, ToolSource, Toolbox};
 use parking_lot::RwLock;
 
@@ -114,16 +114,15 @@ impl Agents {
         options: RunOptions,
     ) -> Result<TaskId, InvokeError> {
         let agent = self.find(agent)?;
-        let (prompt, resources) = (prompt.into(), agent.attached(options.resources)?);
+        let prompt = prompt.into();
+        let task = options.task(&agent.spec.name, &prompt);
+        let resources = agent.attached(options.resources)?;
         if prompt.trim().is_empty() && resources.is_empty() {
             return Err(InvokeError::EmptyPrompt);
         }
-        let label = options.label.unwrap_or_else(|| agent.spec.name.clone());
         let mut run = self.run_spec(&agent);
         run.model = options.model.unwrap_or(run.model);
         run.effort = options.effort.or(run.effort);
-        let task = Task::agent(label, prompt.clone()).mailbox(MailboxCaps::default());
-        let task = if options.foreground { task.foreground() } else { task };
         let given = Given::prompt(prompt, resources);
         Ok(scope.spawn(task, |cx| {
             let info = RunInfo::new(cx.id(), &*run.agent);

@@ -8,8 +8,10 @@ mod talking;
 use std::time::Duration;
 
 use bg_core::{Kind, Outcome, Output, Registry, Status};
-use bg_sessions::{SessionAnswer, Turn};
-use common::{agents, completed, hang, results, settle, slow_echo, start, texts, toolbox, turns};
+use bg_sessions::{RunOptions, SessionAnswer, SessionCommand, Turn};
+use common::{
+    AGENT, agents, completed, hang, results, settle, slow_echo, start, texts, toolbox, turns,
+};
 use talking::{Caller, SESSION};
 use tokio::time::Instant;
 
@@ -310,4 +312,23 @@ async fn a_turn_that_nobody_asked_for_can_be_stopped() {
     assert_eq!(model.requests().len(), 3);
     assert_eq!(caller.talk("and now?").await, "I have seen it");
     assert!(texts(&model.requests()[3])[1].contains("late"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prompt_may_have_a_deadline() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let model =
+        turns([Turn::say("one").after(Duration::from_secs(1)), Turn::Hang, Turn::say("three")]);
+    let agents = agents(model, toolbox([]));
+    let caller = Caller::new(&agents, &root);
+    caller.talk("first").await;
+    let options = RunOptions::default().with_deadline(Duration::from_secs(5));
+    let prompt = SessionCommand::Prompt("second".to_owned());
+    let asked = agents.prompt(&root, AGENT, SESSION, prompt, options).unwrap().task().unwrap();
+    let began = Instant::now();
+    let done = caller.reply(asked).await;
+    assert_eq!((done.status(), began.elapsed().as_secs()), (Status::Cancelled, 5));
+    assert_eq!(done.outcome.reason().unwrap(), "its deadline was exceeded");
+    assert_eq!(caller.talk("third").await, "three");
 }

@@ -7,7 +7,7 @@ mod talking;
 
 use std::time::Duration;
 
-use bg_core::{Kind, Registry, Status};
+use bg_core::{Kind, Limits, Registry, Status};
 use bg_sessions::{
     AgentSpec, Agents, InvokeError, ModelError, ModelRequest, Models, Part, Prompted, Role,
     RunOptions, SessionAnswer, SessionCommand, Turn,
@@ -223,10 +223,11 @@ async fn results_of_children_come_in_one_turn_whose_reply_the_caller_gets() {
 
 #[tokio::test(start_paused = true)]
 async fn thousands_of_results_at_once_are_all_told() {
-    let registry = Registry::new();
+    let limits = Limits::default().undelivered(5000, 64 << 20);
+    let registry = Registry::builder().limits(limits).build();
     let root = registry.root_scope();
     let flood = common::tool("Flood", async |cx, _| {
-        for number in 0..900 {
+        for number in 0..4200 {
             cx.scope().spawn(bg_core::Task::new("child", ""), move |_| async move {
                 pause(5000).await;
                 Ok(bg_core::Output::text(number.to_string()))
@@ -245,7 +246,7 @@ async fn thousands_of_results_at_once_are_all_told() {
         .skip(2)
         .map(|request| texts(request).concat().matches("completed]").count())
         .sum();
-    assert_eq!(told, 900);
+    assert_eq!(told, 4200);
     assert!(model.requests().len() < 60, "{}", model.requests().len());
 }
 

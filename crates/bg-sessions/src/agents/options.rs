@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bg_core::{MailboxCaps, Task};
 use bg_tools::Resource;
 
 use crate::effort::Effort;
@@ -23,6 +25,8 @@ pub struct RunOptions {
     pub resources: Vec<Resource>,
     /// Whether somebody waits for it; see [`Task::foreground`].
     pub foreground: bool,
+    /// How long it may take, waiting included; see [`Task::deadline`].
+    pub deadline: Option<Duration>,
 }
 
 impl RunOptions {
@@ -54,6 +58,24 @@ impl RunOptions {
     pub fn foreground(mut self) -> Self {
         self.foreground = true;
         self
+    }
+
+    /// Sets how long it may take, waiting included. Then it is stopped; what it had reached is in its
+    /// outcome.
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Says what the task of a prompt is.
+    pub(crate) fn task(&self, agent: &str, prompt: &str) -> Task {
+        let label = self.label.clone().unwrap_or_else(|| agent.to_owned());
+        let task = Task::agent(label, prompt.to_owned()).mailbox(MailboxCaps::default());
+        let task = if self.foreground { task.foreground() } else { task };
+        match self.deadline {
+            Some(deadline) => task.deadline(deadline),
+            None => task,
+        }
     }
 
     /// Sets the task's label in place of the agent's name.

@@ -230,10 +230,7 @@ fn queue(
     agent: &Agent,
     options: RunOptions,
 ) -> Result<TaskId, InvokeError> {
-    let label = options.label.unwrap_or_else(|| agent.spec.name.clone());
-    let task = Task::agent(label, text.clone()).mailbox(MailboxCaps::default());
-    let task = if options.foreground { task.foreground() } else { task };
-    let (id, asker) = scope.register(task)?;
+    let (id, asker) = scope.register(options.task(&agent.spec.name, &text))?;
     let RunOptions { model, effort, resources, .. } = options;
     if let Err(input) = place.fill(Input { text, resources, asker, model, effort }) {
         // The session was cancelled in this moment.
