@@ -156,7 +156,7 @@ impl StillRunning {
         let look = seen(snapshot);
         let is_same = known.seen == Some(look);
         let output = News::of(cx.board(), snapshot, known, room.min(NEWS_BYTES)).await?;
-        let entry = Entry::of(snapshot, known.listed.is_some() || known.seen.is_some(), room);
+        let entry = Entry::of(snapshot, known.is_known(), room);
         let current = if is_same { entry } else { entry.with_news(snapshot, room) };
         let note = note_of(status).or_else(|| is_same.then_some(NOTHING_NEW));
         let marks = output.iter().map(News::mark).chain([Mark::Seen(look)]).collect();

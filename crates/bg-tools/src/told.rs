@@ -53,6 +53,11 @@ pub(crate) enum Mark {
 }
 
 impl Note {
+    /// Returns whether the caller was told what the task is.
+    pub(crate) fn is_known(&self) -> bool {
+        self.listed.is_some() || self.seen.is_some()
+    }
+
     fn add(&mut self, mark: Mark) {
         match mark {
             Mark::Listed(look) => self.listed = Some(look),

@@ -248,8 +248,7 @@ impl Found {
             }
             Self::Pending(snapshot) => {
                 let known = cx.told().of(snapshot.id);
-                let current =
-                    Entry::of(snapshot, known.listed.is_some() || known.seen.is_some(), room);
+                let current = Entry::of(snapshot, known.is_known(), room);
                 let current = current.with_news(snapshot, room);
                 let (task_id, status) =
                     (snapshot.id, not_ended.unwrap_or(snapshot.status.as_str()));

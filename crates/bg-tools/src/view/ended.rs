@@ -187,7 +187,7 @@ impl EndedAgent {
     }
 
     fn prompt(ending: Ending<'_>, room: usize) -> String {
-        let is_known = ending.note.listed.is_some() || ending.note.seen.is_some();
+        let is_known = ending.note.is_known();
         let bytes = if is_known { KNOWN_PROMPT_BYTES } else { NEW_PROMPT_BYTES };
         let prompt = ending.finished.prompt();
         abridged(prompt, prompt.len(), bytes.min(room))
