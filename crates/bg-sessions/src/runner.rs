@@ -233,6 +233,8 @@ impl Run {
         if self.lives_on {
             let children: Vec<_> = delivered.into_iter().flat_map(Claims::ack).collect();
             self.book_children(&children);
+        } else {
+            self.drop_ahead();
         }
         let mut output = std::mem::take(&mut self.output);
         self.ledger.write(&mut output);

@@ -72,6 +72,14 @@ impl Run {
         }
     }
 
+    /// Gives up a summary that nobody needs any more. What it has cost is booked, if that is known.
+    pub(super) fn drop_ahead(&mut self) {
+        let reply = self.ahead.take().and_then(|ahead| ahead.reply.now_or_never());
+        if let Some(Ok(Ok(reply))) = reply {
+            self.spend(&reply.usage);
+        }
+    }
+
     fn begin_ahead(&mut self) {
         if self.ahead.is_some() {
             return;

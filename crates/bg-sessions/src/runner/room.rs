@@ -91,7 +91,7 @@ impl Run {
         }
         self.forget_told();
         // It was of the old one.
-        self.ahead = None;
+        self.drop_ahead();
         true
     }
 

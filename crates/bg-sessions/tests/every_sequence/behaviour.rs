@@ -96,6 +96,11 @@ impl Behaviour {
         self.says().is_some() || self.thinks(is_odd)
     }
 
+    /// Whether it replies, and so costs something.
+    pub(crate) fn replies(self) -> bool {
+        !matches!(self, Busy | Overflows | Breaks | Hangs | Panics)
+    }
+
     /// The text of its reply.
     pub(crate) fn says(self) -> Option<String> {
         Some(match self {

@@ -1,5 +1,5 @@
 //! All sequences of what a model can do: whatever it does, a run ends as it has to, within its bounds,
-//! and leaves nothing behind.
+//! and leaves nothing behind; a session answers for every prompt, and goes on.
 //!
 //! `cargo xtask script` runs this for volume. `BG_LENGTH` says up to which length all sequences are
 //! played, `BG_COUNT` and `BG_SEED` play so many of just that length instead, `BG_SEQUENCE` plays one.
@@ -11,6 +11,7 @@ mod common;
 mod behaviour;
 mod play;
 mod reference;
+mod session;
 
 use std::env;
 use std::fmt::Write;
@@ -22,6 +23,7 @@ use std::thread;
 use behaviour::{Behaviour, Sequence};
 use bg_sessions::Agents;
 use play::{Played, host, play};
+use session::play_session;
 use tokio::runtime::{Builder, Runtime};
 
 /// How long sequences are where nobody says: a thousand are played in a second.
@@ -151,7 +153,7 @@ fn paused() -> Runtime {
     Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
-/// Plays a sequence in every scene, each in a time and a registry of its own.
+/// Plays a sequence in every scene, and in a session, each in a time and a registry of its own.
 fn play_all_scenes(agents: &Agents, sequence: &Sequence, tally: &mut Tally) -> Result<(), String> {
     for scene in SCENES {
         let behaviours = [scene, &sequence.0].concat();
@@ -160,6 +162,10 @@ fn play_all_scenes(agents: &Agents, sequence: &Sequence, tally: &mut Tally) -> R
         let played = played.unwrap_or_else(|_| Err("a check panicked".to_owned()));
         tally.count(played.map_err(|problem| format!("{behaviours:?}: {problem}"))?);
     }
+    let talk = || paused().block_on(play_session(agents, &sequence.0));
+    let played = catch_unwind(AssertUnwindSafe(talk));
+    let played = played.unwrap_or_else(|_| Err("a check panicked".to_owned()));
+    tally.count(played.map_err(|problem| format!("in a session: {problem}"))?);
     Ok(())
 }
 
@@ -217,7 +223,7 @@ fn report(plan: &Plan, tally: &Tally) -> String {
     let mut report = String::new();
     writeln!(
         report,
-        "script: {} runs, {} with a compaction, {} that met the whole sequence, {} requests, {} of \
+        "script: {} runs and sessions, {} with a compaction, {} that met the whole sequence, {} requests, {} of \
          them for summaries",
         grouped(tally.runs),
         grouped(tally.compacted),

@@ -17,7 +17,7 @@ use super::reference::{
 };
 
 /// Two large turns are past the size at which a summary is due, and three do not fit.
-const WINDOW: u64 = 4000;
+pub(crate) const WINDOW: u64 = 4000;
 
 /// What a run was, for counting.
 #[derive(Clone, Copy, Debug, Default)]
@@ -125,7 +125,7 @@ fn requests_are_sound(requests: &[ModelRequest], most: usize) -> Result<(), Stri
     wrong.map_or(Ok(()), |place| Err(format!("request {place}: {:?}", requests[place])))
 }
 
-fn is_summary(request: &ModelRequest) -> bool {
+pub(crate) fn is_summary(request: &ModelRequest) -> bool {
     &*request.instructions != "Work."
 }
 
