@@ -142,6 +142,25 @@ async fn braces_in_a_result_are_not_expanded() {
 }
 
 #[tokio::test]
+async fn the_prompt_can_be_said_and_is_not_expanded() {
+    let mut messages = vec![Message::user(vec![Part::text("{{1}}"), Part::text("{{prompt}}")])];
+    messages.extend(turn(1, &["A {{prompt}}"]));
+    let text =
+        "call Read {}\nsay {{prompt}}: {{1}}, {{{prompt}}} {{Prompt}} {{ prompt}} {{prompts}}";
+    let reply = ask(text, messages.clone()).await.unwrap();
+    let told = "{{1}}\n\n{{prompt}}";
+    let braces = "{{Prompt}} {{ prompt}} {{prompts}}";
+    assert_eq!(reply.text(), format!("{told}: A {{{{prompt}}}}, {{{told}}} {braces}"));
+
+    // What else the user says later, such as results of background work, is not the prompt.
+    messages.extend([Message::assistant(vec![Part::text("so far")]), prompt()]);
+    assert_eq!(ask(text, messages).await.unwrap().text(), reply.text());
+
+    let error = ask("fail {{prompt}}", vec![prompt()]).await.unwrap_err();
+    assert_eq!(error.to_string(), "go");
+}
+
+#[tokio::test]
 async fn a_request_without_tools_is_answered_with_what_there_is() {
     let mut messages = vec![prompt()];
     messages.extend(turn(1, &["A"]));

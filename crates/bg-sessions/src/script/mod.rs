@@ -10,7 +10,7 @@ use bg_core::Usage;
 use tokio_util::sync::CancellationToken;
 
 pub use parse::{ScriptError, ScriptProblem};
-use template::Template;
+use template::{Hole, Template};
 
 use crate::message::{Message, Part, Role, ToolCall};
 use crate::model::{Model, ModelError, ModelInfo, ModelReply, ModelRequest};
@@ -22,7 +22,8 @@ use crate::model::{Model, ModelError, ModelInfo, ModelReply, ModelRequest};
 /// - `call TOOL {...}` calls a tool with one JSON object.
 /// - `also TOOL {...}` is one more call in the same turn as the line before.
 /// - `say TEXT` is the answer: the rest of the line and all lines after it. In it, `{{n}}` stands
-///   for what the n-th call answered, counted from 1.
+///   for what the n-th call answered, counted from 1, and `{{prompt}}` for the text that the
+///   conversation begins with. Other braces are braces.
 /// - `fail TEXT` in place of `say`: the model fails with this text.
 /// - Blank lines, and lines that begin with `#`, are skipped up to there.
 ///
@@ -63,10 +64,13 @@ impl Script {
     }
 
     fn end(&self, messages: &[Message]) -> Result<ModelReply, ModelError> {
-        let output = |call: usize| output_of(call, messages);
+        let filling = |hole| match hole {
+            Hole::Output(call) => output_of(call, messages).to_owned(),
+            Hole::Prompt => prompt_of(messages),
+        };
         match &self.end {
-            End::Say(text) => Ok(ModelReply::say(text.fill(output))),
-            End::Fail(text) => Err(ModelError::fatal(text.fill(output))),
+            End::Say(text) => Ok(ModelReply::say(text.fill(filling))),
+            End::Fail(text) => Err(ModelError::fatal(text.fill(filling))),
         }
     }
 }
@@ -97,11 +101,23 @@ fn output_of(call: usize, messages: &[Message]) -> &str {
     result.map_or("(no result)", |result| &result.output)
 }
 
+/// Returns what the conversation begins with: what comes later from the user may be the results of
+/// background work, and an answer that is asked for again because of them stays the same.
+fn prompt_of(messages: &[Message]) -> String {
+    let parts = messages.first().map_or(&[][..], |message| &message.parts);
+    let texts = parts.iter().filter_map(|part| match part {
+        Part::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect::<Vec<_>>().join("\n\n")
+}
+
 /// A model that follows a [`Script`]: for hosts without a provider, for demonstrations and tests.
 ///
 /// It keeps no state: where it stands in the script follows from the number of assistant messages
-/// in the request, what the calls answered from their results. A request in which it may not call makes it
-/// say its text at once; `(no result)` stands for what has not been called.
+/// in the request, what the calls answered from their results. So a script is one whole conversation;
+/// for a prompt in the middle of one, a host passes on what follows from there. A request in which it
+/// may not call makes it say its text at once; `(no result)` stands for what has not been called.
 ///
 /// It is no language model and counts no tokens: a turn costs one request.
 ///
