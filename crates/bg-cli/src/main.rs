@@ -27,6 +27,11 @@ struct Cli {
 enum Command {
     /// Run a plan: a TOML file, or the name of a built-in plan.
     ///
+    /// Everything in a plan starts at once, except what comes `after` others. An agent is told their
+    /// results behind its prompt. A task or a process is not started when one of those failed, was
+    /// stopped or was not started; a prompt of a session is asked all the same, and told. What was
+    /// not started counts as failed.
+    ///
     /// The exit status is 0 when all went well, 1 when something failed, 2 when the plan or the
     /// folder cannot be used, 130 when the run was interrupted.
     Run(RunArgs),

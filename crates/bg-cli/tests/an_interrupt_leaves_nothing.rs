@@ -110,6 +110,62 @@ fn a_hangup_a_sigterm_and_a_sigquit_are_interrupts_too() {
 }
 
 #[test]
+fn an_interrupt_starts_nothing_and_ends_sessions() {
+    let folder = Folder::new();
+    let mark = format!("ordered-{}", folder.path().file_name().unwrap().to_str().unwrap());
+    let plan = r#"
+[[agent]]
+name = "a"
+tools = ["Bash"]
+[[process]]
+name = "endless"
+command = ": MARK; sleep 1000; :"
+[[session]]
+name = "idle"
+agent = "a"
+[[session.prompt]]
+script = "say ready"
+[[session.prompt]]
+after = ["endless"]
+script = "say never"
+[[session]]
+name = "busy"
+agent = "a"
+[[session.prompt]]
+script = '''
+call Bash {"command": ": MARK; sleep 1000; :"}
+say never
+'''
+[[process]]
+label = "never"
+after = ["endless"]
+command = "touch started"
+[[process]]
+command = "sleep 0.1; echo yes > ran"
+"#;
+    let plan = folder.plan(&plan.replace("MARK", &mark));
+    let mut command = bg(&["run", "--json"]);
+    let child = command.arg(plan).arg("--path").arg(folder.path()).spawn().unwrap();
+    until("all run", SOON, || {
+        processes_with(&mark).len() == 2 && folder.path().join("ran").exists()
+    });
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let second = Duration::from_secs(1);
+    until("nothing is left", second, || processes_with(&mark).is_empty());
+    assert!(!folder.path().join("started").exists(), "something was started");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let not_started = ["idle 2/2: the run was interrupted", "never: the run was interrupted"];
+    assert_eq!(document["summary"]["not_started"], serde_json::json!(not_started), "{document}");
+    let rows = document["tasks"].as_array().unwrap();
+    let ended = |label: &str| &rows.iter().find(|row| row["label"] == label).unwrap()["status"];
+    assert_eq!((ended("idle 1/2"), ended("busy")), (&"completed".into(), &"cancelled".into()));
+    let sessions = document["sessions"].as_array().unwrap();
+    assert_eq!(sessions.len(), 2, "{document}");
+}
+
+#[test]
 fn output_that_nobody_reads_does_not_hold_up_a_stop() {
     let folder = Folder::new();
     let mark = format!("unread-{}", folder.path().file_name().unwrap().to_str().unwrap());

@@ -30,7 +30,8 @@ fn a_plan_that_is_not_toml_is_told_with_its_place() {
 fn an_unknown_key_is_named() {
     refused(
         "[[task]]\nagent = \"a\"\nscrpt = \"say x\"\n",
-        "3:1: unknown field `scrpt`, expected one of `agent`, `prompt`, `script`",
+        "3:1: unknown field `scrpt`, expected one of `name`, `agent`, `after`, `prompt`, \
+         `script`",
     );
 }
 
@@ -85,8 +86,94 @@ fn a_script_that_calls_what_its_agent_does_not_have_is_refused() {
 
 #[test]
 fn a_task_without_a_script_is_refused() {
-    let problem = "4:1: the task has no `script`, and `--model script` plays nothing else";
+    let problem = "4:1: there is no `script`, and `--model script` plays nothing else";
     refused(&format!("{AGENT}[[task]]\nagent = \"a\"\nprompt = \"p\"\n"), problem);
+}
+
+#[test]
+fn a_name_that_nothing_has_is_told_with_those_there_are() {
+    let plan = "[[process]]\nname = \"b\"\nafter = [\"c\"]\ncommand = \"true\"\n";
+    refused(plan, "3:10: unknown name \"c\"; the plan has: b");
+    let plan = "[[process]]\nafter = [\"c\"]\ncommand = \"true\"\n";
+    refused(plan, "2:10: unknown name \"c\"; nothing in the plan has a name to come after");
+}
+
+#[test]
+fn a_name_is_that_of_one_task_session_or_process() {
+    let task = "[[task]]\nname = \"x\"\nagent = \"a\"\nscript = \"say x\"\n";
+    let problem = "there are two with the name \"x\"";
+    refused(&format!("{AGENT}{task}{task}"), &format!("9:8: {problem}"));
+    let process = "[[process]]\nname = \"x\"\ncommand = \"true\"\n";
+    refused(&format!("{AGENT}{task}{process}"), &format!("9:8: {problem}"));
+    let session =
+        "[[session]]\nname = \"x\"\nagent = \"a\"\n[[session.prompt]]\nscript = \"say x\"\n";
+    refused(&format!("{AGENT}{session}{task}"), &format!("5:8: {problem}"));
+    refused(
+        "[[process]]\nname = \"No name\"\ncommand = \"true\"\n",
+        "2:8: \"No name\" cannot be a name: lower-case letters, digits and underscores, starting \
+         with a letter, at most 61 bytes",
+    );
+}
+
+#[test]
+fn nothing_comes_twice_after_the_same_or_after_what_only_ends_with_the_others() {
+    let process = "[[process]]\nname = \"b\"\ncommand = \"true\"\n";
+    refused(
+        &format!("{process}[[process]]\nafter = [\"b\", \"b\"]\ncommand = \"true\"\n"),
+        "5:15: \"b\" is there twice",
+    );
+    refused(
+        &format!(
+            "{process}stop_when_done = true\n[[process]]\nafter = [\"b\"]\ncommand = \"true\"\n"
+        ),
+        "6:10: \"b\" is stopped when the others are done, so nothing comes after it",
+    );
+}
+
+#[test]
+fn nothing_waits_for_itself() {
+    let process = |name: &str, after: &str| {
+        format!("[[process]]\nname = \"{name}\"\nafter = [\"{after}\"]\ncommand = \"true\"\n")
+    };
+    let (b, c, d) = (process("b", "b"), process("c", "d"), process("d", "c"));
+    refused(&b, "3:10: \"b\" would wait for itself: it comes after \"b\"");
+    // `e` waits for the two that wait for each other, and is not one of them.
+    refused(
+        &format!("{}{c}{d}", process("e", "c")),
+        "7:10: \"c\" would wait for itself: it comes after \"d\", which comes after \"c\"",
+    );
+}
+
+#[test]
+fn a_prompt_of_a_session_does_not_wait_for_a_later_one() {
+    let prompt = "[[session.prompt]]\nscript = \"say x\"\n";
+    let session = "[[session]]\nname = \"s\"\nagent = \"a\"\n";
+    refused(
+        &format!("{AGENT}{session}{prompt}after = [\"s\"]\n{prompt}"),
+        "9:10: \"s 1/2\" would wait for itself: it comes after \"s 2/2\", which comes after \"s 1/2\"",
+    );
+    // Through somebody else.
+    let task = "[[task]]\nname = \"t\"\nagent = \"a\"\nafter = [\"s\"]\nscript = \"say x\"\n";
+    refused(
+        &format!("{AGENT}{session}{prompt}after = [\"t\"]\n{prompt}{task}"),
+        "9:10: \"s 1/2\" would wait for itself: it comes after \"t\", which comes after \
+         \"s 2/2\", which comes after \"s 1/2\"",
+    );
+}
+
+#[test]
+fn a_session_without_prompts_or_scripts_is_refused() {
+    let session = "[[session]]\nname = \"s\"\nagent = \"a\"\n";
+    refused(&format!("{AGENT}{session}"), "4:1: the session has no [[session.prompt]]");
+    refused(
+        &format!("{AGENT}{session}[[session.prompt]]\nprompt = \"p\"\n"),
+        "7:1: there is no `script`, and `--model script` plays nothing else",
+    );
+    let session = session.replace("\"a\"", "\"b\"");
+    refused(
+        &format!("{AGENT}{session}[[session.prompt]]\nscript = \"say x\"\n"),
+        "6:9: unknown agent \"b\"; the plan has: a",
+    );
 }
 
 #[test]
@@ -100,7 +187,7 @@ fn a_plan_of_nothing_is_refused() {
     let output = run_plan(&folder, AGENT, &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).contains("neither a [[task]] nor a [[process]]"),
+        stderr(&output).contains("neither a [[task]] nor a [[session]] nor a [[process]]"),
         "{}",
         stderr(&output)
     );

@@ -1,11 +1,13 @@
-//! Plans: which agents, tasks and processes to run over a folder.
+//! Plans: which agents, tasks, sessions and processes to run over a folder, and in which order.
 //!
 //! A plan is read and checked as a whole before anything is started. Whatever is wrong with it is
 //! one [`PlanError`] with the place in the file.
 
 mod builtin;
 mod error;
+mod order;
 mod raw;
+mod work;
 
 pub(crate) use builtin::BUILTIN;
 pub(crate) use error::PlanError;
@@ -17,24 +19,86 @@ use bg_agents::sessions::{AgentSpec, Script};
 pub(crate) struct Plan {
     pub(crate) name: String,
     pub(crate) agents: Vec<AgentSpec>,
-    pub(crate) tasks: Vec<PlannedTask>,
-    pub(crate) processes: Vec<PlannedProcess>,
+    pub(crate) items: Vec<Item>,
 }
 
-/// A run of an agent.
-#[derive(Debug)]
-pub(crate) struct PlannedTask {
+/// Something that is started, once what it comes after has ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    /// What it is called wherever it is shown.
+    pub(crate) label: String,
+    /// The places in the plan of those that it names in `after`. None of them waits for this one.
+    pub(crate) after: Vec<usize>,
+    pub(crate) work: Work,
+}
+
+/// What is started.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    /// A run of an agent.
+    Task(Ask),
+    Prompt(PlannedPrompt),
+    Process(PlannedProcess),
+}
+
+/// What an agent is asked, and what plays it.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
     pub(crate) agent: String,
     pub(crate) prompt: String,
     pub(crate) script: Script,
 }
 
+/// One prompt to an agent that stays between prompts.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedPrompt {
+    pub(crate) session: String,
+    pub(crate) ask: Ask,
+    /// The place in the plan of the session's prompt before this one.
+    pub(crate) follows: Option<usize>,
+}
+
 /// A child process.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PlannedProcess {
     pub(crate) label: Option<String>,
     pub(crate) command: String,
     pub(crate) stop_when_done: bool,
+}
+
+impl Item {
+    /// All that it waits for, by their places in the plan.
+    pub(crate) fn waits_for(&self) -> impl Iterator<Item = usize> {
+        self.after.iter().copied().chain(self.follows())
+    }
+
+    /// The prompt before this one in the same session.
+    pub(crate) fn follows(&self) -> Option<usize> {
+        match &self.work {
+            Work::Prompt(prompt) => prompt.follows,
+            Work::Task(_) | Work::Process(_) => None,
+        }
+    }
+
+    /// Whether it is stopped when the others are done.
+    pub(crate) fn serves(&self) -> bool {
+        matches!(&self.work, Work::Process(process) if process.stop_when_done)
+    }
+
+    pub(crate) fn agent(&self) -> Option<&str> {
+        match &self.work {
+            Work::Task(ask) | Work::Prompt(PlannedPrompt { ask, .. }) => Some(&ask.agent),
+            Work::Process(_) => None,
+        }
+    }
+
+    /// The name of the session that it is a prompt to.
+    pub(crate) fn session(&self) -> Option<&str> {
+        match &self.work {
+            Work::Prompt(prompt) => Some(&prompt.session),
+            Work::Task(_) | Work::Process(_) => None,
+        }
+    }
 }
 
 impl Plan {

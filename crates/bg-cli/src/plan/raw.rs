@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use bg_agents::sessions::{AgentSpec, Script, ScriptError};
+use bg_agents::sessions::AgentSpec;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{PlanError, Source};
-use super::{Plan, PlannedProcess, PlannedTask};
+use super::work::Drafts;
+use super::{Item, Plan, order};
+
+/// How long a session of the plan waits for its next prompt, in seconds: as long as one may.
+const SESSION_WAITS_SECS: u64 = 3600;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +22,8 @@ struct RawPlan {
     agents: Vec<RawAgent>,
     #[serde(default, rename = "task")]
     tasks: Vec<Spanned<RawTask>>,
+    #[serde(default, rename = "session")]
+    sessions: Vec<Spanned<RawSession>>,
     #[serde(default, rename = "process")]
     processes: Vec<RawProcess>,
 }
@@ -36,20 +42,45 @@ struct RawAgent {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawTask {
-    agent: Spanned<String>,
+pub(super) struct RawTask {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) agent: Spanned<String>,
     #[serde(default)]
-    prompt: String,
-    script: Option<Spanned<String>>,
+    pub(super) after: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) prompt: String,
+    pub(super) script: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawProcess {
-    label: Option<String>,
-    command: Spanned<String>,
+pub(super) struct RawSession {
+    pub(super) name: Spanned<String>,
+    pub(super) agent: Spanned<String>,
+    #[serde(default, rename = "prompt")]
+    pub(super) prompts: Vec<Spanned<RawPrompt>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPrompt {
     #[serde(default)]
-    stop_when_done: bool,
+    pub(super) after: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) prompt: String,
+    pub(super) script: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawProcess {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) label: Option<String>,
+    pub(super) command: Spanned<String>,
+    #[serde(default)]
+    pub(super) after: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) stop_when_done: bool,
 }
 
 /// Reads and checks a plan. `tools` are the tools that agents may name.
@@ -59,15 +90,27 @@ pub(super) fn parse(name: &str, text: &str, tools: &[&str]) -> Result<Plan, Plan
         let span = error.span().unwrap_or(0..0);
         source.wrong(&span, error.message())
     })?;
-    if raw.tasks.is_empty() && raw.processes.is_empty() {
-        return Err(source.wrong(&(0..0), "the plan has neither a [[task]] nor a [[process]]"));
-    }
     let agents = agents(source, raw.agents, tools)?;
-    let task = |task| planned_task(source, task, &agents);
-    let tasks = raw.tasks.into_iter().map(task).collect::<Result<_, _>>()?;
-    let process = |process| planned_process(source, process);
-    let processes = raw.processes.into_iter().map(process).collect::<Result<_, _>>()?;
-    Ok(Plan { name: name.to_owned(), agents, tasks, processes })
+    let mut drafts = Drafts::new(source, &agents);
+    drafts.add(raw.tasks, raw.sessions, raw.processes)?;
+    let drafts = drafts.done();
+    if drafts.is_empty() {
+        let problem = "the plan has neither a [[task]] nor a [[session]] nor a [[process]]";
+        return Err(source.wrong(&(0..0), problem));
+    }
+    let items = order::ordered(source, drafts)?;
+    let agents = agents.into_iter().map(|agent| patient(agent, &items)).collect();
+    Ok(Plan { name: name.to_owned(), agents, items })
+}
+
+/// Has the sessions of an agent wait for what their prompts come after.
+fn patient(agent: AgentSpec, items: &[Item]) -> AgentSpec {
+    let has_session =
+        |item: &Item| item.session().is_some() && item.agent() == Some(agent.name.as_str());
+    if items.iter().any(has_session) {
+        return agent.with_idle_timeout_secs(SESSION_WAITS_SECS);
+    }
+    agent
 }
 
 fn agents(
@@ -105,67 +148,4 @@ fn check_tool(source: Source<'_>, tool: &Spanned<String>, tools: &[&str]) -> Res
     let known = tools.join(", ");
     let problem = format!("unknown tool \"{}\"; the tools are: {known}", tool.get_ref());
     Err(source.wrong(&tool.span(), problem))
-}
-
-fn planned_task(
-    source: Source<'_>,
-    task: Spanned<RawTask>,
-    agents: &[AgentSpec],
-) -> Result<PlannedTask, PlanError> {
-    let task_span = task.span();
-    let RawTask { agent, prompt, script } = task.into_inner();
-    let Some(spec) = agents.iter().find(|spec| spec.name == *agent.get_ref()) else {
-        let known = agents.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", ");
-        let problem = format!("unknown agent \"{}\"; the plan has: {known}", agent.get_ref());
-        return Err(source.wrong(&agent.span(), problem));
-    };
-    let Some(text) = script else {
-        let problem = "the task has no `script`, and `--model script` plays nothing else";
-        return Err(source.wrong(&task_span, problem));
-    };
-    let script = script_of(source, &text, spec)?;
-    // A script needs no prompt; lists then show what the agent is for.
-    let prompt = Some(prompt).filter(|prompt| !prompt.trim().is_empty());
-    let prompt = prompt.unwrap_or_else(|| spec.summary().to_owned());
-    Ok(PlannedTask { agent: agent.into_inner(), prompt, script })
-}
-
-fn script_of(
-    source: Source<'_>,
-    text: &Spanned<String>,
-    agent: &AgentSpec,
-) -> Result<Script, PlanError> {
-    let span = text.span();
-    let script: Script = text.get_ref().parse().map_err(|error: ScriptError| {
-        let problem = format!("in the script: {}", error.problem);
-        match lines_before_script(source.text.get(span.clone()).unwrap_or_default()) {
-            Some(before) => source.wrong_lines_after(&span, error.line - 1 + before, problem),
-            None => source.wrong(&span, problem),
-        }
-    })?;
-    if let Some(tool) = script.tool_names().find(|tool| !agent.tools.iter().any(|t| t == tool)) {
-        let problem =
-            format!("the script calls {tool}, which the agent {} does not have", agent.name);
-        return Err(source.wrong(&span, problem));
-    }
-    Ok(script)
-}
-
-/// Returns how many lines a multi-line string has before its first line of text: none, or that of the
-/// quotes. `None` for a string on one line, whose line ends are escapes.
-fn lines_before_script(written: &str) -> Option<usize> {
-    let text = written.strip_prefix("'''").or_else(|| written.strip_prefix("\"\"\""))?;
-    Some(usize::from(text.starts_with(['\n', '\r'])))
-}
-
-fn planned_process(source: Source<'_>, raw: RawProcess) -> Result<PlannedProcess, PlanError> {
-    let problem = match raw.command.get_ref() {
-        command if command.trim().is_empty() => "the command is empty",
-        command if command.contains('\0') => "the command has a NUL byte in it",
-        _ => {
-            let RawProcess { label, command, stop_when_done } = raw;
-            return Ok(PlannedProcess { label, command: command.into_inner(), stop_when_done });
-        }
-    };
-    Err(source.wrong(&raw.command.span(), problem))
 }

@@ -4,13 +4,25 @@ use bg_agents::core::{Exit, Kind, TaskId};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::result::{receipt, status};
+use super::result::{Origin, receipt, status};
+use super::sessions::Session;
 use super::{Run, TaskResult};
 
 #[derive(Serialize)]
 struct Document<'a> {
     tasks: Vec<Row<'a>>,
+    sessions: Vec<SessionRow<'a>>,
     summary: Summary<'a>,
+}
+
+/// A session of the plan. What it has said are the outputs of its prompts, each of which is a task.
+#[derive(Serialize)]
+struct SessionRow<'a> {
+    task_id: Option<TaskId>,
+    name: &'a str,
+    agent: &'a str,
+    /// The tasks of its prompts, in their order.
+    prompts: &'a [TaskId],
 }
 
 #[derive(Serialize)]
@@ -18,6 +30,8 @@ struct Row<'a> {
     task_id: TaskId,
     label: &'a str,
     kind: String,
+    #[serde(flatten)]
+    origin: &'a Origin,
     status: &'static str,
     steps: u32,
     tool_calls: u64,
@@ -61,13 +75,19 @@ pub(crate) fn document(run: &Run) -> String {
         failed: run.failed(),
         not_started: &run.watched.not_started,
         interrupted: run.watched.interrupted,
-        steps: results.iter().map(|result| u64::from(result.finished.steps())).sum(),
+        steps: results.iter().map(|result| u64::from(result.steps())).sum(),
         tool_calls: results.iter().map(TaskResult::tool_calls).sum(),
         elapsed_ms: run.elapsed.as_millis(),
     };
-    let document = Document { tasks: results.iter().map(row).collect(), summary };
+    let sessions = run.watched.sessions.iter().map(session_row).collect();
+    let document = Document { tasks: results.iter().map(row).collect(), sessions, summary };
     // Strings, numbers and lists: there is nothing in it that JSON cannot hold.
     serde_json::to_string(&document).unwrap_or_default()
+}
+
+fn session_row((name, session): &(String, Session)) -> SessionRow<'_> {
+    let Session { task, agent, prompts, .. } = session;
+    SessionRow { task_id: *task, name, agent, prompts }
 }
 
 fn row(result: &TaskResult) -> Row<'_> {
@@ -80,8 +100,9 @@ fn row(result: &TaskResult) -> Row<'_> {
         task_id: finished.id,
         label: finished.label(),
         kind: finished.id.kind().to_string(),
+        origin: &result.origin,
         status: status(finished),
-        steps: finished.steps(),
+        steps: result.steps(),
         tool_calls: result.tool_calls(),
         elapsed_ms: finished.elapsed().as_millis(),
         output: &result.output,

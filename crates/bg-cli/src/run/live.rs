@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use bg_agents::core::{Event, EventKind, Status, TaskId};
+use bg_agents::core::{Event, EventKind, Kind, Status, TaskId};
 use bg_agents::tools::status_word;
 
 use super::screen::{one_line, time};
@@ -30,6 +30,7 @@ impl Live {
 
     /// Puts an event into a line, if it is worth one.
     pub(crate) fn line(&mut self, event: &Event) -> Option<String> {
+        let is_session = event.task.kind() == Kind::SESSION;
         let what = match &event.what {
             EventKind::Spawned { label, owner } => {
                 if !self.known.contains_key(&event.task) {
@@ -38,6 +39,16 @@ impl Live {
                 owner.map_or("started".to_owned(), |owner| format!("started by {owner}"))
             }
             EventKind::Status(Status::Running { step: 0 }) => return None,
+            // Its steps are those of its prompts. It is stopped when it is not needed any more, which
+            // is how it is meant to end.
+            EventKind::Status(Status::Running { .. }) | EventKind::CancelRequested
+                if is_session =>
+            {
+                return None;
+            }
+            EventKind::Status(Status::Cancelled | Status::Completed) if is_session => {
+                "over".to_owned()
+            }
             EventKind::Status(status) if status.is_terminal() => {
                 status_word(event.task.kind(), *status).to_owned()
             }

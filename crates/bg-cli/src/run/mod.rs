@@ -1,17 +1,22 @@
 //! `bg run`: a team over a folder, from the plan to the report.
 //!
-//! Everything is checked before anything starts. Then all tasks start in the background; lines
-//! tell what happens, results are printed as they arrive, and a report ends the run. An interrupt
-//! stops everything with two seconds of grace, a second one at once.
+//! Everything is checked before anything starts. Then everything that comes after nothing starts in
+//! the background, and the rest as what it comes after ends; lines tell what happens, results are
+//! printed as they arrive, and a report ends the run. An interrupt stops everything with two seconds
+//! of grace, a second one at once.
 
 mod interrupt;
 mod json;
 mod live;
+mod order;
 mod report;
 mod rest;
 mod result;
 mod screen;
+mod script;
+mod sessions;
 mod team;
+mod told;
 mod watch;
 
 use std::path::PathBuf;
@@ -100,8 +105,7 @@ async fn play_on(
     let team = Team::new(&plan, folder)?;
     // Before anything is started that an interrupt has to stop.
     let interrupted = interrupt::stop_on_interrupt(team.root.clone())?;
-    let mut watch = Watch::new(team, screen);
-    watch.start(plan);
+    let watch = Watch::new(team, plan.items, screen);
     let watched = watch.until_over(interrupted).await;
     Ok(Run { plan: name, folder: folder.root().to_owned(), watched, elapsed: began.elapsed() })
 }

@@ -40,7 +40,7 @@ fn result_row(result: &TaskResult) -> String {
         &finished.id.to_string(),
         &label,
         &time(finished.elapsed()),
-        &finished.steps().to_string(),
+        &result.steps().to_string(),
         &result.tool_calls().to_string(),
         &format!("{ending}; {bytes} bytes of output{rest}"),
     ])

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use bg_agents::core::{Finished, Kind, Output, OutputLog, Status, text};
 use bg_agents::tools::status_word;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::rest::Rest;
 use super::screen::{count, harmless, one_line, time};
+use crate::plan::Item;
 
 /// Lines of an output that are printed when it arrives.
 const SHOWN_LINES: usize = 40;
@@ -15,9 +17,31 @@ const SHOWN_LINES: usize = 40;
 /// Bytes of a line that are printed.
 const SHOWN_LINE_BYTES: usize = 400;
 
+/// Who it is in the plan; nothing for what the plan does not name.
+#[derive(Default, Serialize)]
+pub(crate) struct Origin {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<String>,
+    /// The session that it is a prompt to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    /// Steps of the session before this prompt: a session counts on from prompt to prompt.
+    #[serde(skip)]
+    steps_before: u32,
+}
+
+impl Origin {
+    pub(crate) fn of(item: &Item, before: Option<&TaskResult>) -> Self {
+        let owned = |name: Option<&str>| name.map(str::to_owned);
+        let steps_before = before.map_or(0, |before| before.finished.steps());
+        Self { agent: owned(item.agent()), session: owned(item.session()), steps_before }
+    }
+}
+
 /// A task that has ended.
 pub(crate) struct TaskResult {
     pub(crate) finished: Arc<Finished>,
+    pub(crate) origin: Origin,
     /// What it said, or what a process wrote.
     pub(crate) output: String,
     /// How much that was, in bytes, before any of it was dropped or replaced.
@@ -30,20 +54,25 @@ pub(crate) struct TaskResult {
 }
 
 impl TaskResult {
-    pub(crate) fn of(finished: &Arc<Finished>, dismissed: bool) -> Self {
+    pub(crate) fn of(finished: &Arc<Finished>, origin: Origin, dismissed: bool) -> Self {
         let log = finished.log().filter(|_| finished.id.kind() == Kind::PROCESS);
         let said = || finished.outcome.output().map(|output| output.text.clone());
         let output = log.map_or_else(|| said().unwrap_or_default(), whole);
         let omitted = log.map_or(0, OutputLog::omitted);
         let bytes = log.map_or(output.len() as u64, OutputLog::total);
         let rest = if is_cut(&output) { Rest::save(finished.id, &output) } else { None };
-        Self { finished: finished.clone(), output, bytes, omitted, dismissed, rest }
+        let finished = finished.clone();
+        Self { finished, origin, output, bytes, omitted, dismissed, rest }
     }
 
     /// Whether the run failed because of it.
     pub(crate) fn failed(&self) -> bool {
         let meant = self.dismissed && self.finished.status() == Status::Cancelled;
         !meant && !self.finished.outcome.is_success()
+    }
+
+    pub(crate) fn steps(&self) -> u32 {
+        self.finished.steps().saturating_sub(self.origin.steps_before)
     }
 
     pub(crate) fn tool_calls(&self) -> u64 {

@@ -1,17 +1,21 @@
 //! Who works: the agents, their tools, and the processes of a plan.
 
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bg_agents::core::{Scope, TaskId};
 use bg_agents::process::{ProcessError, ProcessSpec, Processes};
-use bg_agents::sessions::{Agents, InvokeError, Models, RunOptions, ScriptError, ScriptModel};
+use bg_agents::sessions::{
+    Agents, InvokeError, Models, Prompted, RunOptions, ScriptError, ScriptModel, SessionCommand,
+};
 use bg_agents::{Background, BuildError};
 
+use super::script::{Answer, Unscripted};
 use crate::file_tools::file_tools;
 use crate::files::Folder;
-use crate::plan::{Plan, PlannedProcess, PlannedTask};
+use crate::plan::{Ask, Plan, PlannedProcess, PlannedPrompt};
 
 /// The tools for an agent's own background tasks.
 pub(crate) const TASK_TOOLS: [&str; 4] =
@@ -36,6 +40,23 @@ pub(crate) enum TeamError {
     Process(#[from] ProcessError),
     #[error("the script cannot be played: {0}")]
     Script(#[from] ScriptError),
+    /// Another one would begin, which knows nothing of the prompts before.
+    #[error("the session is over: it waited for too long")]
+    SessionOver,
+}
+
+impl TeamError {
+    /// Shows the error with its causes.
+    pub(crate) fn chain(&self) -> String {
+        // The first cause is in the message.
+        let mut cause = self.source().and_then(Error::source);
+        let mut text = self.to_string();
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        text
+    }
 }
 
 /// The background work of one run.
@@ -46,12 +67,9 @@ pub(crate) struct Team {
     folder: Arc<Folder>,
 }
 
-/// What an agent plays that was called by another agent: scripts belong to the plan's tasks.
-const NO_SCRIPT: &str = "fail only the tasks of a plan have scripts";
-
 impl Team {
     pub(crate) fn new(plan: &Plan, folder: &Arc<Folder>) -> Result<Self, TeamError> {
-        let models = Models::new("script", ScriptModel::new(NO_SCRIPT.parse()?));
+        let models = Models::new("script", Unscripted::new()?);
         let background = Background::builder()
             .models(models)
             .folder(folder.root())
@@ -63,9 +81,49 @@ impl Team {
         Ok(Self { background, root, agents, folder: folder.clone() })
     }
 
-    pub(crate) fn start_task(&self, task: PlannedTask) -> Result<TaskId, TeamError> {
-        let options = RunOptions::default().with_model(ScriptModel::new(task.script));
-        Ok(self.agents.spawn(&self.root, &task.agent, task.prompt, options)?)
+    pub(crate) fn start_task(
+        &self,
+        label: &str,
+        ask: Ask,
+        prompt: String,
+    ) -> Result<TaskId, TeamError> {
+        let model = ScriptModel::new(ask.script);
+        let options = RunOptions::default().with_model(model).with_label(label);
+        Ok(self.agents.spawn(&self.root, &ask.agent, prompt, options)?)
+    }
+
+    /// Asks a session of the plan. The first prompt to it begins it.
+    pub(crate) fn ask(
+        &self,
+        label: &str,
+        planned: PlannedPrompt,
+        prompt: String,
+    ) -> Result<TaskId, TeamError> {
+        let PlannedPrompt { session, ask, follows } = planned;
+        if follows.is_some() && self.session(&ask.agent, &session).is_none() {
+            return Err(TeamError::SessionOver);
+        }
+        let model = Answer::new(ask.script, prompt.clone());
+        let options = RunOptions::default().with_model(model).with_label(label);
+        let prompt = SessionCommand::Prompt(prompt);
+        match self.agents.prompt(&self.root, &ask.agent, &session, prompt, options)? {
+            Prompted::Queued { task } => Ok(task),
+            // Only a command has such an answer.
+            _ => Err(TeamError::SessionOver),
+        }
+    }
+
+    /// Returns the task of a session, if it is there.
+    pub(crate) fn session(&self, agent: &str, session: &str) -> Option<TaskId> {
+        let sessions = self.agents.sessions_of(&self.root, Some(agent));
+        sessions.into_iter().find(|status| status.session == session)?.task_id
+    }
+
+    /// Ends a session that has nothing more to do.
+    pub(crate) fn end_session(&self, agent: &str, session: &str) {
+        let end = SessionCommand::Cancel("its last prompt was answered".to_owned());
+        // It may have ended by itself, and then its outcome says so.
+        let _ = self.agents.prompt(&self.root, agent, session, end, RunOptions::default());
     }
 
     pub(crate) fn start_process(&self, process: &PlannedProcess) -> Result<TaskId, TeamError> {

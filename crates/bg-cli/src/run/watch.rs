@@ -1,52 +1,59 @@
-//! Watching a run: what happens is told, what arrives is printed.
+//! Watching a run: what can start is started, what happens is told, what arrives is printed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
 
-use bg_agents::core::{Claim, CloseReport, Event, Events, Lagged, TaskId};
+use bg_agents::core::{Claim, CloseReport, Event, Events, Finished, Kind, Lagged, Status, TaskId};
 
 use super::interrupt::Interrupted;
 use super::live::Live;
-use super::result::{TaskResult, summary};
+use super::order::{Next, Order, State};
+use super::result::{Origin, TaskResult, summary};
 use super::screen::{Screen, count, one_line};
+use super::sessions::{Session, Sessions};
 use super::team::{Team, TeamError};
-use crate::plan::Plan;
+use super::told::Told;
+use crate::plan::{Ask, Item, Work};
 
 pub(crate) struct Watch<'a> {
     team: Team,
     screen: &'a mut Screen,
     events: Events,
     live: Live,
-    /// Started and not ended: those that the run is about.
-    working: BTreeSet<TaskId>,
-    /// Started and not ended: those that stop when the others are done.
-    serving: BTreeSet<TaskId>,
+    order: Order,
+    /// What was started of the plan and has not ended, with its place there.
+    running: BTreeMap<TaskId, usize>,
+    sessions: Sessions,
     /// Stopped because the others were done, which is how they are meant to end.
     dismissed: BTreeSet<TaskId>,
     results: BTreeMap<TaskId, TaskResult>,
     /// Events that came faster than they were printed.
     missed: u64,
-    /// Why something of the plan could not be started.
+    /// Why something of the plan was not started.
     not_started: Vec<String>,
 }
 
 /// What a run left.
 pub(crate) struct Watched {
     pub(crate) results: Vec<TaskResult>,
+    /// The sessions that have begun, by name.
+    pub(crate) sessions: Vec<(String, Session)>,
     pub(crate) not_started: Vec<String>,
     pub(crate) missed: u64,
     pub(crate) interrupted: bool,
 }
 
 impl<'a> Watch<'a> {
-    pub(crate) fn new(team: Team, screen: &'a mut Screen) -> Self {
+    pub(crate) fn new(team: Team, items: Vec<Item>, screen: &'a mut Screen) -> Self {
         let events = team.background.registry().events();
         Self {
             team,
             screen,
             events,
             live: Live::default(),
-            working: BTreeSet::new(),
-            serving: BTreeSet::new(),
+            sessions: Sessions::of(&items),
+            order: Order::new(items),
+            running: BTreeMap::new(),
             dismissed: BTreeSet::new(),
             results: BTreeMap::new(),
             missed: 0,
@@ -54,35 +61,90 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Starts everything. What cannot be started is told, and the others go on.
-    pub(crate) fn start(&mut self, plan: Plan) {
-        for task in plan.tasks {
-            let label = task.agent.clone();
-            let started = self.team.start_task(task);
-            let started = self.started(&label, started);
-            self.working.extend(started);
-        }
-        for process in &plan.processes {
-            let label = process.label.as_ref().unwrap_or(&process.command);
-            let started = self.team.start_process(process);
-            let started = self.started(label, started);
-            let group = if process.stop_when_done { &mut self.serving } else { &mut self.working };
-            group.extend(started);
+    /// Starts everything that waits for nothing any more. What cannot be started is told, and the
+    /// others go on.
+    fn start_due(&mut self) {
+        while let Some(next) = self.order.next() {
+            match next {
+                Next::Start(at) => self.start(at),
+                Next::Skip(at, why) => self.skip(at, &why),
+            }
         }
     }
 
-    fn started(&mut self, label: &str, started: Result<TaskId, TeamError>) -> Option<TaskId> {
-        match started {
-            Ok(id) => {
-                self.live.meet(id, label);
-                Some(id)
+    fn start(&mut self, at: usize) {
+        let item = self.order.item(at).clone();
+        match self.started(&item) {
+            Ok(task) => {
+                self.live.meet(task, &item.label);
+                self.running.insert(task, at);
+                self.order.set(at, State::Runs);
             }
-            Err(error) => {
-                let problem = one_line(&format!("{label}: {error}"));
-                self.screen.line(&problem);
-                self.not_started.push(problem);
-                None
+            Err(error) => self.skip(at, &error.chain()),
+        }
+    }
+
+    fn started(&mut self, item: &Item) -> Result<TaskId, TeamError> {
+        match item.work.clone() {
+            Work::Process(process) => self.team.start_process(&process),
+            Work::Task(ask) => {
+                let prompt = self.told(item, &ask);
+                self.team.start_task(&item.label, ask, prompt)
             }
+            Work::Prompt(planned) => {
+                let (prompt, name) = (self.told(item, &planned.ask), planned.session.clone());
+                let agent = planned.ask.agent.clone();
+                let task = self.team.ask(&item.label, planned, prompt)?;
+                let session = self.team.session(&agent, &name);
+                if let Some(session) = session {
+                    self.live.meet(session, &name);
+                }
+                self.sessions.asked(&name, session, task);
+                Ok(task)
+            }
+        }
+    }
+
+    /// The prompt of an item, with what became of those that it comes after.
+    fn told(&self, item: &Item, ask: &Ask) -> String {
+        let mut told = Told::prompt(&ask.prompt);
+        for at in &item.after {
+            if let State::NotStarted(why) = self.order.state(*at) {
+                told.not_started(&self.order.item(*at).label, why);
+            }
+            if let Some(result) = self.result(*at) {
+                told.result(&result.finished);
+            }
+        }
+        told.into_text()
+    }
+
+    fn origin(&self, at: usize) -> Origin {
+        let item = self.order.item(at);
+        Origin::of(item, item.follows().and_then(|before| self.result(before)))
+    }
+
+    /// The result of an item that has ended.
+    fn result(&self, at: usize) -> Option<&TaskResult> {
+        match self.order.state(at) {
+            State::Ended { task, .. } => self.results.get(task),
+            _ => None,
+        }
+    }
+
+    fn skip(&mut self, at: usize, why: &str) {
+        let problem = one_line(&format!("{}: {why}", self.order.item(at).label));
+        self.screen.line(&format!("not started: {problem}"));
+        self.not_started.push(problem);
+        self.settle(at, State::NotStarted(why.to_owned()));
+    }
+
+    /// Notes how an item came to its end. A session ends with the last of its prompts.
+    fn settle(&mut self, at: usize, state: State) {
+        self.order.set(at, state);
+        let Some(session) = self.order.item(at).session() else { return };
+        if let Some(agent) = self.sessions.settled(session) {
+            self.team.end_session(agent, session);
         }
     }
 
@@ -90,8 +152,8 @@ impl<'a> Watch<'a> {
     pub(crate) async fn until_over(mut self, interrupted: Interrupted) -> Watched {
         let Interrupted { mut begun, mut over } = interrupted;
         let mut is_interrupted = false;
-        while !(self.working.is_empty() && self.serving.is_empty()) {
-            if self.working.is_empty() {
+        while self.order.is_open() || self.sessions.are_open() {
+            if !self.order.is_working() {
                 self.dismiss();
             }
             let inbox = self.team.root.inbox();
@@ -100,24 +162,44 @@ impl<'a> Watch<'a> {
                 _ = &mut begun, if !is_interrupted => {
                     is_interrupted = true;
                     self.screen.line("interrupted: stopping everything (once more to kill at once)");
+                    self.give_up();
                 }
                 // What was stopped is in the inbox by now; what could not be would never come.
                 report = &mut over => {
                     self.stopped(report.unwrap_or_default());
                     break;
                 }
+                // Not before it was seen that nobody wants it any more.
+                () = ready(()), if self.order.next().is_some() => self.start_due(),
                 event = self.events.next() => self.tell(event),
                 claim = inbox.next() => self.take(claim),
             }
         }
-        let results = self.results.into_values().collect();
-        let (not_started, missed) = (self.not_started, self.missed);
-        Watched { results, not_started, missed, interrupted: is_interrupted }
+        self.watched(is_interrupted)
+    }
+
+    fn watched(self, interrupted: bool) -> Watched {
+        Watched {
+            results: self.results.into_values().collect(),
+            sessions: self.sessions.into_begun().collect(),
+            not_started: self.not_started,
+            missed: self.missed,
+            interrupted,
+        }
+    }
+
+    /// Starts nothing any more.
+    fn give_up(&mut self) {
+        let waiting: Vec<usize> = self.order.waiting().collect();
+        for at in waiting {
+            self.skip(at, "the run was interrupted");
+        }
     }
 
     /// Stops those that serve the others, once those are done.
     fn dismiss(&mut self) {
-        for id in &self.serving {
+        let serving = self.running.iter().filter(|(_, at)| self.order.item(**at).serves());
+        for (id, _) in serving {
             if self.dismissed.insert(*id) {
                 // It may have ended in this moment, and then its outcome says so.
                 let _ = self.team.root.cancel(*id, "the others are done");
@@ -162,13 +244,32 @@ impl<'a> Watch<'a> {
     fn take(&mut self, claim: Option<Claim>) {
         let Some(claim) = claim else { return };
         let id = claim.id;
-        let result = TaskResult::of(claim.finished(), self.dismissed.contains(&id));
+        if id.kind() == Kind::SESSION {
+            self.sessions.over(id);
+            if !has_failed(&claim) {
+                // All that it had to say were its replies.
+                claim.ack();
+                return;
+            }
+        }
+        let at = self.running.remove(&id);
+        let origin = at.map(|at| self.origin(at)).unwrap_or_default();
+        // What a session does unasked is stopped with it, when nobody asks it any more.
+        let dismissed = at.is_none() || self.dismissed.contains(&id);
+        let result = TaskResult::of(claim.finished(), origin, dismissed);
         self.screen.text(&result.block());
         claim.ack();
-        self.working.remove(&id);
-        self.serving.remove(&id);
+        let failed = result.failed();
         self.results.insert(id, result);
+        if let Some(at) = at {
+            self.settle(at, State::Ended { task: id, failed });
+        }
     }
+}
+
+/// Whether a session has ended otherwise than by being stopped, or for want of a prompt.
+fn has_failed(session: &Finished) -> bool {
+    !matches!(session.status(), Status::Completed | Status::Cancelled)
 }
 
 impl Watched {
