@@ -70,7 +70,9 @@ fn the_document_has_a_row_for_every_task_and_a_summary() {
     let document = document(&output);
     let tasks = document["tasks"].as_array().unwrap();
     let labels: Vec<_> = tasks.iter().map(|task| task["label"].as_str().unwrap()).collect();
-    assert_eq!(labels, ["inventory", "markers", "largest", "history", "heartbeat"]);
+    let inventory_to_heartbeat =
+        ["inventory", "markers", "largest", "overview 1/2", "history", "heartbeat"];
+    assert_eq!(labels, [&inventory_to_heartbeat[..], &["overview 2/2"]].concat());
     // What an agent starts takes numbers from the same row, so there may be gaps.
     let number = |task: &Value| {
         let (kind, number) = task["task_id"].as_str().unwrap().split_once(':').unwrap();
@@ -83,14 +85,14 @@ fn the_document_has_a_row_for_every_task_and_a_summary() {
     assert_eq!((&inventory["kind"], &inventory["status"]), (&"agent".into(), &"completed".into()));
     assert_eq!((&inventory["steps"], &inventory["tool_calls"]), (&3.into(), &2.into()));
     assert!(inventory["elapsed_ms"].is_u64());
-    let heartbeat = &document["tasks"][4];
+    let heartbeat = &document["tasks"][5];
     assert_eq!((&heartbeat["status"], &heartbeat["failed"]), (&"killed".into(), &false.into()));
     let receipt = &heartbeat["receipt"];
     assert_eq!(receipt["signals"], serde_json::json!(["SIGTERM"]), "{receipt}");
     assert_eq!(receipt["survivors"], serde_json::json!([]), "{receipt}");
     let summary = &document["summary"];
-    assert_eq!((&summary["tasks"], &summary["failed"]), (&5.into(), &0.into()));
-    assert_eq!((&summary["tool_calls"], &summary["interrupted"]), (&7.into(), &false.into()));
+    assert_eq!((&summary["tasks"], &summary["failed"]), (&7.into(), &0.into()));
+    assert_eq!((&summary["tool_calls"], &summary["interrupted"]), (&8.into(), &false.into()));
 }
 
 #[cfg(target_os = "linux")]
@@ -195,7 +197,7 @@ fn a_shown_plan_can_be_run_from_a_file() {
     let folder = repository();
     let output = run_plan(&folder, &stdout(&shown), &["--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert_eq!(document(&output)["summary"]["tasks"], 5);
+    assert_eq!(document(&output)["summary"]["tasks"], 7);
     let list = stdout(&bg(&["plans"]).output().unwrap());
     assert_eq!(list, "survey: inventory, markers and the largest files of a folder\n");
 }
