@@ -276,7 +276,7 @@ impl Run {
     fn begin_step(&mut self) {
         let was_past_cap = self.is_past_cap();
         self.steps = self.steps.saturating_add(1);
-        self.reports.step(self.earlier_steps.saturating_add(self.steps));
+        self.reports.step(self.steps, self.earlier_steps);
         if self.is_past_cap() && !was_past_cap {
             self.reports.trace(&format!("step cap of {} reached", self.spec.step_cap.get()));
         }

@@ -217,6 +217,8 @@ async fn results_of_children_come_in_one_turn_whose_reply_the_caller_gets() {
     assert_eq!(told.id.kind(), Kind::AGENT);
     assert_eq!(completed(&told).text, "all 42 are in");
     assert!(told.prompt().starts_with("read the results of task:3, "), "{}", told.prompt());
+    assert!(told.prompt().ends_with(" in session \"s1\""), "{}", told.prompt());
+    assert_eq!(told.steps(), 1, "steps of the turn");
     let [burst] = &texts(&model.requests()[2])[..] else { panic!("more than one part") };
     assert_eq!(burst.matches("completed]").count(), 42);
 }

@@ -75,7 +75,7 @@ pub(crate) fn document(run: &Run) -> String {
         failed: run.failed(),
         not_started: &run.watched.not_started,
         interrupted: run.watched.interrupted,
-        steps: results.iter().map(|result| u64::from(result.steps())).sum(),
+        steps: results.iter().map(|result| u64::from(result.finished.steps())).sum(),
         tool_calls: results.iter().map(TaskResult::tool_calls).sum(),
         elapsed_ms: run.elapsed.as_millis(),
     };
@@ -102,7 +102,7 @@ fn row(result: &TaskResult) -> Row<'_> {
         kind: finished.id.kind().to_string(),
         origin: &result.origin,
         status: status(finished),
-        steps: result.steps(),
+        steps: result.finished.steps(),
         tool_calls: result.tool_calls(),
         elapsed_ms: finished.elapsed().as_millis(),
         output: &result.output,

@@ -40,7 +40,7 @@ fn result_row(result: &TaskResult) -> String {
         &finished.id.to_string(),
         &label,
         &time(finished.elapsed()),
-        &result.steps().to_string(),
+        &result.finished.steps().to_string(),
         &result.tool_calls().to_string(),
         &format!("{ending}; {bytes} bytes of output{rest}"),
     ])

@@ -25,16 +25,12 @@ pub(crate) struct Origin {
     /// The session that it is a prompt to.
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<String>,
-    /// Steps of the session before this prompt: a session counts on from prompt to prompt.
-    #[serde(skip)]
-    steps_before: u32,
 }
 
 impl Origin {
-    pub(crate) fn of(item: &Item, before: Option<&TaskResult>) -> Self {
+    pub(crate) fn of(item: &Item) -> Self {
         let owned = |name: Option<&str>| name.map(str::to_owned);
-        let steps_before = before.map_or(0, |before| before.finished.steps());
-        Self { agent: owned(item.agent()), session: owned(item.session()), steps_before }
+        Self { agent: owned(item.agent()), session: owned(item.session()) }
     }
 }
 
@@ -69,10 +65,6 @@ impl TaskResult {
     pub(crate) fn failed(&self) -> bool {
         let meant = self.dismissed && self.finished.status() == Status::Cancelled;
         !meant && !self.finished.outcome.is_success()
-    }
-
-    pub(crate) fn steps(&self) -> u32 {
-        self.finished.steps().saturating_sub(self.origin.steps_before)
     }
 
     pub(crate) fn tool_calls(&self) -> u64 {

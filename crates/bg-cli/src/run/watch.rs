@@ -120,8 +120,7 @@ impl<'a> Watch<'a> {
     }
 
     fn origin(&self, at: usize) -> Origin {
-        let item = self.order.item(at);
-        Origin::of(item, item.follows().and_then(|before| self.result(before)))
+        Origin::of(self.order.item(at))
     }
 
     /// The result of an item that has ended.

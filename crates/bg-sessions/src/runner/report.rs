@@ -48,8 +48,12 @@ impl Reports {
         std::iter::once(&self.own).chain(&self.askers)
     }
 
-    pub(crate) fn step(&self, step: u32) {
-        self.all().for_each(|task| task.step(step));
+    /// Reports a step of the turn, before which there were others.
+    pub(crate) fn step(&self, step: u32, earlier: u32) {
+        self.own.step(earlier.saturating_add(step));
+        for asker in &self.askers {
+            asker.step(step);
+        }
     }
 
     pub(crate) fn phase(&self, phase: Phase) {

@@ -244,7 +244,11 @@ impl Worker {
             given.burst.claims.iter().map(|claim| claim.id.to_string()).collect();
         let prompt = match &ids[..] {
             [] => given.task(),
-            ids => format!("read the results of {}", ids.join(", ")),
+            ids => format!(
+                "read the results of {} in session \"{}\"",
+                ids.join(", "),
+                self.listed.key.id()
+            ),
         };
         let task = Task::agent(self.listed.key.agent().to_owned(), prompt);
         let registered =
