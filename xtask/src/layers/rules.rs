@@ -10,6 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("bg-tools", &["bg-core"]),
     ("bg-process", &["bg-core", "bg-tools"]),
     ("bg-sessions", &["bg-core", "bg-tools"]),
+    ("bg-models", &["bg-core", "bg-tools", "bg-sessions"]),
     ("bg-agents", &["bg-core", "bg-tools", "bg-process", "bg-sessions"]),
     ("bg-cli", &["bg-agents"]),
     ("xtask", &[]),

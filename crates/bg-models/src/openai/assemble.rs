@@ -1,0 +1,106 @@
+//! Puts an answer together from its pieces.
+
+use bg_sessions::{ModelReply, Part, Thinking, ToolCall};
+use serde_json::Value;
+
+use super::calls::Calls;
+use super::wire::{CallDelta, Choice, Chunk, Delta, FunctionDelta, WireUsage};
+use crate::fault::Fault;
+
+/// Most bytes that text, thoughts and arguments of one answer may have together: more than the
+/// largest windows hold.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// An answer that is being received.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    text: String,
+    thinking: String,
+    refusal: String,
+    calls: Calls,
+    usage: Option<WireUsage>,
+    finish: Option<String>,
+}
+
+impl Answer {
+    /// Adds a piece. Of several alternatives only the first is looked at: one is asked for.
+    pub(crate) fn add(&mut self, chunk: Chunk) -> Result<(), Fault> {
+        // Servers that count as they go send the sum so far each time.
+        self.usage = chunk.usage.or(self.usage);
+        let choices = chunk.choices.into_iter().flatten();
+        for choice in choices.filter(|choice| choice.index.unwrap_or_default() == 0) {
+            self.add_choice(choice)?;
+        }
+        Ok(())
+    }
+
+    fn add_choice(&mut self, choice: Choice) -> Result<(), Fault> {
+        self.add_delta(choice.delta.unwrap_or_default());
+        self.finish = choice.finish_reason.or(self.finish.take());
+        let bytes = [&self.text, &self.thinking, &self.refusal].map(String::len);
+        if bytes.iter().sum::<usize>() + self.calls.bytes() > MAX_ANSWER_BYTES {
+            return Err(Fault::TooLarge { what: "the answer", limit: MAX_ANSWER_BYTES });
+        }
+        Ok(())
+    }
+
+    fn add_delta(&mut self, delta: Delta) {
+        // A server that sends both names sends the same under both.
+        let thinking = delta.reasoning_content.or(delta.reasoning);
+        self.thinking.push_str(thinking.as_deref().unwrap_or_default());
+        self.text.extend(delta.content.map(|content| content.into_text()));
+        self.refusal.push_str(delta.refusal.as_deref().unwrap_or_default());
+        for call in delta.tool_calls.into_iter().flatten() {
+            self.add_call(call);
+        }
+    }
+
+    fn add_call(&mut self, call: CallDelta) {
+        let CallDelta { index, id, function } = call;
+        let FunctionDelta { name, arguments } = function.unwrap_or_default();
+        let args = match arguments {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text,
+            Some(object) => object.to_string(),
+        };
+        self.calls.add(index, id.unwrap_or_default(), name.unwrap_or_default(), &args);
+    }
+
+    /// Returns whether anything of the answer is there. Many servers open it before the model begins.
+    pub(crate) fn has_begun(&self) -> bool {
+        let texts = [&self.text, &self.thinking, &self.refusal];
+        texts.iter().any(|text| !text.is_empty()) || self.calls.bytes() > 0 || self.is_finished()
+    }
+
+    /// Returns whether the model has said that it is done. What may follow is what it cost.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finish.is_some()
+    }
+
+    /// Ends the answer. Ids that the server did not give, or gave twice, are made from `turn`, which
+    /// tells the turns of a conversation apart.
+    pub(crate) fn end(self, turn: usize) -> Result<ModelReply, Fault> {
+        if !self.refusal.is_empty() {
+            return Err(Fault::Refused { reason: self.refusal });
+        }
+        if self.finish.as_deref() == Some("content_filter") {
+            let reason = "a filter of the provider stopped the answer".to_owned();
+            return Err(Fault::Refused { reason });
+        }
+        let calls = self.calls.end(turn).ok_or_else(nameless)?;
+        Ok(ModelReply::new(parts(self.thinking, self.text, calls))
+            .with_usage(WireUsage::usage(self.usage)))
+    }
+}
+
+fn nameless() -> Fault {
+    Fault::Malformed { problem: "a call names no tool".to_owned() }
+}
+
+/// The order is the one in which a model makes them.
+fn parts(thinking: String, text: String, calls: Vec<ToolCall>) -> Vec<Part> {
+    let thinking = (!thinking.is_empty()).then(|| Part::Thinking(Thinking::new(thinking)));
+    let text = (!text.is_empty()).then(|| Part::Text(text));
+    let calls = calls.into_iter().map(Part::ToolCall);
+    thinking.into_iter().chain(text).chain(calls).collect()
+}
