@@ -104,3 +104,40 @@ fn parts(thinking: String, text: String, calls: Vec<ToolCall>) -> Vec<Part> {
     let calls = calls.into_iter().map(Part::ToolCall);
     thinking.into_iter().chain(text).chain(calls).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Adds the same piece until it is too much; returns how often that went well.
+    fn fill(delta: Value) -> usize {
+        let mut answer = Answer::default();
+        let chunk = json!({"choices": [{"delta": delta}]});
+        (0..100).take_while(|_| answer.add(Chunk::deserialize(&chunk).unwrap()).is_ok()).count()
+    }
+
+    #[test]
+    fn every_part_of_an_answer_counts_for_its_bound() {
+        let mebibyte = "x".repeat(1 << 20);
+        assert_eq!(fill(json!({"content": mebibyte})), 16);
+        assert_eq!(fill(json!({"content": [{"type": "text", "text": mebibyte}]})), 16);
+        assert_eq!(fill(json!({"reasoning_content": mebibyte})), 16);
+        assert_eq!(fill(json!({"refusal": mebibyte})), 16);
+        let call = json!({"index": 0, "function": {"arguments": mebibyte}});
+        assert_eq!(fill(json!({"tool_calls": [call]})), 16);
+    }
+
+    #[test]
+    fn the_last_count_is_what_the_answer_costs() {
+        let mut answer = Answer::default();
+        for count in [5, 7] {
+            let chunk = json!({"usage": {"prompt_tokens": 3, "completion_tokens": count}});
+            answer.add(Chunk::deserialize(&chunk).unwrap()).unwrap();
+            answer.add(Chunk::deserialize(json!({"usage": null})).unwrap()).unwrap();
+        }
+        assert_eq!(answer.end(0).unwrap().usage.output_tokens, 7);
+    }
+}
