@@ -24,6 +24,7 @@ mod planted;
 mod prop;
 mod repo;
 mod script;
+mod setup;
 mod shuttle;
 mod test;
 mod tidy;
@@ -50,6 +51,9 @@ usage: cargo xtask <command>
                 kill hosts, or hosts and guards, and look for what is left of their processes
   fuzz [--smoke | --seconds N] [--seed N] [--count N]
                 call all tools with any bytes
+  setup-model, setup-clients
+                install a small model with its server, and a mock of servers, for the tests of
+                bg-models
   context       show what background work costs in a model's context, in tokens
   bench [FILTER] [--quick] [--peers]
                 measure against the limits, and the peers; one JSON line each
@@ -83,6 +87,8 @@ fn dispatch(args: &[String]) -> Result {
         ("prop", args) => prop::run(&Repo::open()?, args),
         ("script", args) => script::run(&Repo::open()?, args),
         ("fuzz", args) => fuzz::run(&Repo::open()?, args),
+        ("setup-model", []) => setup::model(&Repo::open()?),
+        ("setup-clients", []) => setup::clients(&Repo::open()?),
         ("context", []) => context::run(&Repo::open()?),
         ("killer", args) => killer::run(&Repo::open()?, args),
         ("planted", []) => planted::run(&Repo::open()?, None),

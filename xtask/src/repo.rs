@@ -41,6 +41,11 @@ impl Repo {
         self.shell.cmd(&self.cargo).args(line.split(' '))
     }
 
+    /// A call of another program at the root; `line` is split at spaces.
+    pub(crate) fn command(&self, program: &str, line: &str) -> Cmd<'_> {
+        self.shell.cmd(program).args(line.split_whitespace())
+    }
+
     /// Starts a call of the nightly toolchain's cargo, if rustup has one.
     pub(crate) fn nightly_cargo(&self, line: &str) -> Cmd<'_> {
         self.shell.cmd("cargo").arg("+nightly").args(line.split(' '))

@@ -115,6 +115,7 @@ impl ServerError {
     }
 
     /// Returns when the server wants to be asked again, if it says.
+    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
@@ -188,10 +189,10 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(status: Option<u16>, error: Value, means: Means) {
+    fn check(status: Option<u16>, error: &Value, means: Means) {
         let found = match status {
             Some(status) => ServerError::of_status(status, error.to_string().as_bytes(), None),
-            None => ServerError::find(&error).unwrap(),
+            None => ServerError::find(error).unwrap(),
         };
         assert_eq!(found.means(), means, "{found:?}");
     }
@@ -199,34 +200,34 @@ mod tests {
     #[test]
     fn a_conversation_that_is_too_long_is_known_in_the_words_of_many_servers() {
         let openai = json!({"error": {"code": "context_length_exceeded", "message": "Long."}});
-        check(Some(400), openai, Means::TooLong);
+        check(Some(400), &openai, Means::TooLong);
         let llama = json!({"error": {"code": 400, "type": "exceed_context_size_error",
             "message": "the request exceeds the available context size, try increasing it"}});
-        check(Some(400), llama.clone(), Means::TooLong);
-        check(None, llama, Means::TooLong);
+        check(Some(400), &llama, Means::TooLong);
+        check(None, &llama, Means::TooLong);
         let vllm = json!({"object": "error", "type": "BadRequestError", "code": 400, "message":
             "This model's maximum context length is 4096 tokens. However, you requested 5000"});
-        check(Some(400), vllm, Means::TooLong);
-        check(Some(413), json!("large"), Means::TooLong);
+        check(Some(400), &vllm, Means::TooLong);
+        check(Some(413), &json!("large"), Means::TooLong);
     }
 
     #[test]
     fn an_empty_purse_is_no_rate_limit() {
         let error = json!({"error": {"code": "insufficient_quota", "message": "Pay."}});
-        check(Some(429), error, Means::Denied);
+        check(Some(429), &error, Means::Denied);
         let error = json!({"error": {"code": "rate_limit_exceeded", "message": "Slow down."}});
-        check(Some(429), error.clone(), Means::RateLimited);
-        check(None, error, Means::RateLimited);
+        check(Some(429), &error, Means::RateLimited);
+        check(None, &error, Means::RateLimited);
     }
 
     #[test]
     fn an_error_in_the_place_of_an_answer_is_judged_by_its_words() {
-        check(None, json!({"error": {"code": 503, "message": "later"}}), Means::Overloaded);
-        check(None, json!({"error": {"code": "502", "message": "later"}}), Means::Overloaded);
-        check(None, json!({"error": "out of memory"}), Means::Overloaded);
-        check(None, json!({"error": {"type": "invalid_request_error"}}), Means::Wrong);
-        check(None, json!({"error": {"type": "overloaded_error"}}), Means::Overloaded);
-        check(None, json!({"error": {"code": "content_filter"}}), Means::Filtered);
+        check(None, &json!({"error": {"code": 503, "message": "later"}}), Means::Overloaded);
+        check(None, &json!({"error": {"code": "502", "message": "later"}}), Means::Overloaded);
+        check(None, &json!({"error": "out of memory"}), Means::Overloaded);
+        check(None, &json!({"error": {"type": "invalid_request_error"}}), Means::Wrong);
+        check(None, &json!({"error": {"type": "overloaded_error"}}), Means::Overloaded);
+        check(None, &json!({"error": {"code": "content_filter"}}), Means::Filtered);
         assert_eq!(ServerError::find(&json!({"choices": [], "error": null})), None);
         assert_eq!(ServerError::find(&json!({"choices": [], "message": "fine"})), None);
     }
@@ -234,13 +235,13 @@ mod tests {
     #[test]
     fn statuses_without_a_word_are_judged_by_the_number() {
         for status in [408, 500, 502, 503, 504, 529] {
-            check(Some(status), json!("busy"), Means::Overloaded);
+            check(Some(status), &json!("busy"), Means::Overloaded);
         }
         for status in [401, 403] {
-            check(Some(status), json!("maximum context length"), Means::Denied);
+            check(Some(status), &json!("maximum context length"), Means::Denied);
         }
         for status in [302, 400, 404, 422, 501] {
-            check(Some(status), json!("no"), Means::Wrong);
+            check(Some(status), &json!("no"), Means::Wrong);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What happens to connections: they are closed when nobody waits, and used again otherwise.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! A key that was planted in the environment is in nothing that anybody can read.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use std::process::Command;

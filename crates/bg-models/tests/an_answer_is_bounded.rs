@@ -1,5 +1,7 @@
 //! A server can send as much as it likes: what is kept has bounds.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use bg_models::Fault;

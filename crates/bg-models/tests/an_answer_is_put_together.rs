@@ -1,5 +1,7 @@
 //! Whatever the pieces in which an answer comes, it is the same answer.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! What can go wrong, and the class of the error that comes of it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use std::net::TcpListener;

@@ -1,5 +1,7 @@
 //! Fields that a server does not take are left out, and that is remembered.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use bg_models::OpenAiCompatible;

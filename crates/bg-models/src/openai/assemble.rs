@@ -48,7 +48,7 @@ impl Answer {
         // A server that sends both names sends the same under both.
         let thinking = delta.reasoning_content.or(delta.reasoning);
         self.thinking.push_str(thinking.as_deref().unwrap_or_default());
-        self.text.extend(delta.content.map(|content| content.into_text()));
+        self.text.extend(delta.content.map(super::wire::Content::into_text));
         self.refusal.push_str(delta.refusal.as_deref().unwrap_or_default());
         for call in delta.tool_calls.into_iter().flatten() {
             self.add_call(call);
@@ -100,7 +100,7 @@ fn nameless() -> Fault {
 /// The order is the one in which a model makes them.
 fn parts(thinking: String, text: String, calls: Vec<ToolCall>) -> Vec<Part> {
     let thinking = (!thinking.is_empty()).then(|| Part::Thinking(Thinking::new(thinking)));
-    let text = (!text.is_empty()).then(|| Part::Text(text));
+    let text = (!text.is_empty()).then_some(Part::Text(text));
     let calls = calls.into_iter().map(Part::ToolCall);
     thinking.into_iter().chain(text).chain(calls).collect()
 }
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     /// Adds the same piece until it is too much; returns how often that went well.
-    fn fill(delta: Value) -> usize {
+    fn fill(delta: &Value) -> usize {
         let mut answer = Answer::default();
         let chunk = json!({"choices": [{"delta": delta}]});
         (0..100).take_while(|_| answer.add(Chunk::deserialize(&chunk).unwrap()).is_ok()).count()
@@ -122,12 +122,12 @@ mod tests {
     #[test]
     fn every_part_of_an_answer_counts_for_its_bound() {
         let mebibyte = "x".repeat(1 << 20);
-        assert_eq!(fill(json!({"content": mebibyte})), 16);
-        assert_eq!(fill(json!({"content": [{"type": "text", "text": mebibyte}]})), 16);
-        assert_eq!(fill(json!({"reasoning_content": mebibyte})), 16);
-        assert_eq!(fill(json!({"refusal": mebibyte})), 16);
+        assert_eq!(fill(&json!({"content": mebibyte})), 16);
+        assert_eq!(fill(&json!({"content": [{"type": "text", "text": mebibyte}]})), 16);
+        assert_eq!(fill(&json!({"reasoning_content": mebibyte})), 16);
+        assert_eq!(fill(&json!({"refusal": mebibyte})), 16);
         let call = json!({"index": 0, "function": {"arguments": mebibyte}});
-        assert_eq!(fill(json!({"tool_calls": [call]})), 16);
+        assert_eq!(fill(&json!({"tool_calls": [call]})), 16);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Inner {
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "text/event-stream, application/json")
             .body(body);
-        match self.key.as_ref().and_then(|key| key.header()) {
+        match self.key.as_ref().and_then(super::super::key::Key::header) {
             Some(key) => request.header(AUTHORIZATION, key),
             None => request,
         }

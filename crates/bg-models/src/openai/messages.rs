@@ -193,8 +193,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_user(parts: Vec<Part>, expected: Value) {
-        assert_eq!(shown(&[Message::user(parts)], false), expected);
+    fn check_user(parts: Vec<Part>, expected: &Value) {
+        assert_eq!(&shown(&[Message::user(parts)], false), expected);
     }
 
     #[test]
@@ -204,19 +204,19 @@ mod tests {
         let parts = vec![Part::text("and now"), result, Part::text("go on")];
         let tool = json!({"role": "tool", "tool_call_id": "1", "content": "no such file"});
         let user = json!({"role": "user", "content": "and now\n\ngo on"});
-        check_user(parts, json!([tool, user]));
+        check_user(parts, &json!([tool, user]));
     }
 
     #[test]
     fn a_text_alone_is_sent_byte_for_byte() {
-        check_user(vec![Part::text(" a \n")], json!([{"role": "user", "content": " a \n"}]));
+        check_user(vec![Part::text(" a \n")], &json!([{"role": "user", "content": " a \n"}]));
     }
 
     #[test]
     fn a_text_that_is_attached_cannot_end_its_fence() {
         let notes = Resource::new("notes.md").with_text("```\nout");
         let content = "[resource notes.md, 7 bytes]\n````\n```\nout\n````";
-        check_user(vec![Part::resource(notes)], json!([{"role": "user", "content": content}]));
+        check_user(vec![Part::resource(notes)], &json!([{"role": "user", "content": content}]));
     }
 
     #[test]
@@ -228,7 +228,7 @@ mod tests {
             {"type": "text", "text": "[resource z.zip application/zip, 3 bytes]"},
         ]);
         let parts = vec![Part::resource(chart), Part::resource(zip)];
-        check_user(parts, json!([{"role": "user", "content": pieces}]));
+        check_user(parts, &json!([{"role": "user", "content": pieces}]));
         assert!(!is_image("image/png;base64,xx") && !is_image("image/") && !is_image("text/css"));
     }
 
@@ -236,7 +236,7 @@ mod tests {
     fn a_linked_picture_is_named_and_nobody_fetches_it() {
         let far = Resource::new("c").with_mime("image/png").with_uri("http://h/c.png");
         let content = far.to_string();
-        check_user(vec![Part::resource(far)], json!([{"role": "user", "content": content}]));
+        check_user(vec![Part::resource(far)], &json!([{"role": "user", "content": content}]));
     }
 
     #[test]

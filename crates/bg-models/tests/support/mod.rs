@@ -1,6 +1,8 @@
 //! A server that sends exactly what a test says, byte for byte, and notes what it receives.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::needless_pass_by_value, reason = "so that `json!` stands in a call as it is")]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
