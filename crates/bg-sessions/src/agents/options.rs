@@ -21,7 +21,7 @@ pub struct RunOptions {
     /// The task's label in place of the agent's name.
     pub label: Option<String>,
     /// What is attached to the prompt. The agent receives what its tags say (see
-    /// [`AgentSpec::takes`]).
+    /// [`AgentSpec::takes`](crate::AgentSpec::takes)).
     pub resources: Vec<Resource>,
     /// Whether somebody waits for it; see [`Task::foreground`].
     pub foreground: bool,
