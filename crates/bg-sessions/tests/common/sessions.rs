@@ -4,8 +4,13 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bg_core::{Finished, Scope, TaskId};
-use bg_sessions::{Agents, InvokeError, Prompted, RunOptions, SessionAnswer, SessionCommand};
+use bg_sessions::{
+    Agents, InvokeError, Model, ModelError, ModelInfo, ModelReply, ModelRequest, Part, Prompted,
+    RunOptions, SessionAnswer, SessionCommand, Turn, TurnsModel,
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::common::AGENT;
 
@@ -65,4 +70,36 @@ impl Caller {
         let task = self.ask(text);
         self.text(task).await
     }
+}
+
+/// A model that answers what a function says.
+#[derive(Clone)]
+pub(crate) struct Answering<F>(pub(crate) F);
+
+#[async_trait]
+impl<F> Model for Answering<F>
+where
+    F: Fn(&ModelRequest) -> Turn + Clone + Send + Sync + 'static,
+{
+    fn info(&self) -> ModelInfo {
+        ModelInfo::new("answering")
+    }
+
+    async fn complete(
+        &self,
+        request: ModelRequest,
+        token: CancellationToken,
+    ) -> Result<ModelReply, ModelError> {
+        TurnsModel::new([(self.0)(&request)]).complete(request, token).await
+    }
+}
+
+/// What everybody says in a request, one text after the other.
+pub(crate) fn heard(request: &ModelRequest) -> Vec<String> {
+    let parts = request.messages.iter().flat_map(|message| &message.parts);
+    let text = |part: &Part| match part {
+        Part::Text(text) => Some(text.clone()),
+        _ => None,
+    };
+    parts.filter_map(text).collect()
 }
