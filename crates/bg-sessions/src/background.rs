@@ -74,7 +74,7 @@ pub(crate) fn is_working(scope: &Scope) -> bool {
 }
 
 /// The tasks that are at work. A session that waits for its caller is not.
-fn live(scope: &Scope) -> Vec<TaskId> {
+pub(crate) fn live(scope: &Scope) -> Vec<TaskId> {
     let tasks = scope.snapshot().into_iter();
     let waits =
         |task: &Snapshot| task.id.kind() == Kind::SESSION && task.phase == Phase::WaitingForInput;

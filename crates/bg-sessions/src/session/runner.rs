@@ -29,7 +29,7 @@ use super::Input;
 use super::askers::Askers;
 use super::list::Listed;
 use super::state::Session;
-use crate::background::{Burst, burst, is_working};
+use crate::background::{Burst, burst, is_working, live};
 use crate::compaction::size;
 use crate::error::RunError;
 use crate::hooks::RunInfo;
@@ -141,13 +141,14 @@ impl Worker {
         let stopped = self.token.cancelled().map(|()| Woken::Looks).boxed();
         let prompted = self.session().queue().changed().map(|()| Woken::Looks).boxed();
         let told = told(&self.mailbox).map(Woken::Told).boxed();
-        let children = child_ended(&self.cx, self.hears_children).map(|()| Woken::Looks).boxed();
+        let children = child_ended(&self.cx, self.hears_children).map(|()| Woken::Rests).boxed();
         let over = tokio::time::sleep_until(self.deadline()).map(|()| Woken::Over).boxed();
         // In this order, if several are there.
         let (woken, ..) = select_all([stopped, prompted, told, children, over]).await;
         match woken {
             Woken::Looks => return false,
             Woken::Over => return true,
+            Woken::Rests => self.session().rests(),
             Woken::Told(words) => self.words.push(words),
         }
         false
@@ -347,17 +348,29 @@ impl Worker {
 enum Woken {
     /// There may be something to do.
     Looks,
+    /// The same; if not, it is idle from now on.
+    Rests,
     Told(String),
     /// There was nothing for as long as it waits.
     Over,
 }
 
-/// Waits for the outcome of a child, if that is heard. Meanwhile the session lends its slot to others.
+/// Waits for the outcome of a child. Where such are there and not heard, for the end of all that is at
+/// work: idle time counts from there. Meanwhile the session lends its slot to others.
 async fn child_ended(cx: &TaskContext, is_heard: bool) {
     let inbox = cx.scope().inbox();
-    if !is_heard || !inbox.ready().await {
-        std::future::pending::<()>().await;
+    if is_heard || inbox.is_empty() {
+        if inbox.ready().await {
+            return;
+        }
+    } else {
+        let live = live(&cx.scope());
+        // An error is one that is gone by now.
+        if !live.is_empty() && cx.wait(live).await.is_ok() {
+            return;
+        }
     }
+    std::future::pending().await
 }
 
 /// Waits for words.

@@ -94,8 +94,13 @@ impl Session {
 
     /// Counts this moment as one in which it had something to do.
     pub(super) fn touch(&self) {
-        self.state.lock().active = Instant::now();
+        self.rests();
         self.queue.wake();
+    }
+
+    /// Counts idle time from now on.
+    pub(super) fn rests(&self) {
+        self.state.lock().active = Instant::now();
     }
 
     pub(super) fn active(&self) -> Instant {
