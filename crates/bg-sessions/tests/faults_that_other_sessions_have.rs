@@ -250,6 +250,26 @@ async fn sessions_and_what_waits_for_them_are_limited_and_a_refusal_starts_nothi
     assert!(matches!(elsewhere, Prompted::Queued { .. }), "another scope has its own");
 }
 
+/// E24: nor does one that is over take the place of another.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_cancelled_does_not_count_from_then_on() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let agents = agents(Answering(|_: &_| Turn::Hang), toolbox([]));
+    let say = |id: &str, text: &str| {
+        agents.prompt(&root, AGENT, id, SessionCommand::parse(text), RunOptions::default())
+    };
+    for number in 0..64 {
+        say(&number.to_string(), "go").unwrap();
+    }
+    settle().await;
+    for id in ["0", "another"] {
+        say("0", "/cancel").unwrap();
+        assert!(matches!(say(id, "go").unwrap(), Prompted::Queued { .. }), "{id}");
+    }
+    assert!(say("one more", "go").is_err());
+}
+
 /// E22: there, the result of a session is lost where nobody has a hook for it.
 #[tokio::test(start_paused = true)]
 async fn a_reply_that_nobody_has_waited_for_is_there_after_the_session() {

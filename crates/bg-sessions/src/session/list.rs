@@ -61,7 +61,11 @@ impl Sessions {
                 Err(full) => return Err(full.into()),
             }
         }
-        if sessions.keys().filter(|other| other.owner == key.owner).count() >= Self::MAX_PER_SCOPE {
+        // One that takes no more prompts is as good as over, also that whose key this is.
+        let counts = |(other, session): &(&Key, &Arc<Session>)| {
+            other.owner == key.owner && !session.queue().is_closed()
+        };
+        if sessions.iter().filter(counts).count() >= Self::MAX_PER_SCOPE {
             return Err(InvokeError::TooManySessions(Self::MAX_PER_SCOPE));
         }
         let session = Arc::new(Session::new());
