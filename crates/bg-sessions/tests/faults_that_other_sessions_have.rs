@@ -7,7 +7,7 @@ mod talking;
 
 use std::time::Duration;
 
-use bg_core::{Kind, Registry, Status};
+use bg_core::{Kind, Limits, Registry, Status};
 use bg_sessions::{
     AgentSpec, Agents, InvokeAgent, InvokeError, ModelError, Models, Prompted, RunOptions,
     SessionAnswer, SessionCommand, Turn,
@@ -268,6 +268,20 @@ async fn a_session_that_was_cancelled_does_not_count_from_then_on() {
         assert!(matches!(say(id, "go").unwrap(), Prompted::Queued { .. }), "{id}");
     }
     assert!(say("one more", "go").is_err());
+}
+
+/// E24: nor is a session left of which the first prompt is over a limit of the host's.
+#[tokio::test(start_paused = true)]
+async fn a_prompt_that_the_registry_refuses_leaves_no_session() {
+    let registry = Registry::builder().limits(Limits::default().per_scope(1)).build();
+    let root = registry.root_scope();
+    let agents = agents(turns([]), toolbox([]));
+    let caller = Caller::new(&agents, &root);
+    for _ in 0..2 {
+        assert!(matches!(caller.say("go"), Err(InvokeError::Spawn(_))));
+        settle().await;
+        assert_eq!((root.live(), agents.sessions_of(&root, None).len()), (0, 0));
+    }
 }
 
 /// E22: there, the result of a session is lost where nobody has a hook for it.

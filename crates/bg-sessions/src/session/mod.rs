@@ -146,8 +146,11 @@ impl Agents {
         if is_new {
             self.start(scope, agent, key, &session)?;
         }
-        let task = queue(scope, place, text, agent, options)?;
-        Ok(Prompted::Queued { task })
+        let queued = queue(scope, place, text, agent, options);
+        if is_new && queued.is_err() {
+            session.abandon(scope);
+        }
+        Ok(Prompted::Queued { task: queued? })
     }
 
     /// Starts the task of a new session. One that cannot be started takes nothing any more.

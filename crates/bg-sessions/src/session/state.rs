@@ -161,6 +161,16 @@ impl Session {
         children
     }
 
+    /// Ends a session that has got no prompt, unless somebody else has one for it.
+    pub(super) fn abandon(&self, owner: &Scope) {
+        if self.queue.close_if_empty()
+            && let Some(task) = self.task()
+        {
+            // An error is one that has ended by itself.
+            let _ = owner.cancel(task, "its first prompt was refused");
+        }
+    }
+
     /// Ends the session. What it does is stopped, and the prompts that wait are not processed.
     pub(super) fn cancel(&self, owner: &Scope, key: &Key, reason: &str) -> SessionAnswer {
         let Some(task) = self.task() else { return SessionAnswer::not_active(key, "cancel") };
