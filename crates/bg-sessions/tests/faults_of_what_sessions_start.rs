@@ -257,6 +257,34 @@ async fn a_session_that_is_stopped_at_any_poll_has_a_whole_history_and_goes_on()
     }
 }
 
+/// E1: there, a stop reaches what is there in that moment; what the turn starts before it ends stays.
+#[tokio::test(start_paused = true)]
+async fn what_a_stopped_turn_starts_before_it_ends_is_stopped_too() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let callers: Arc<OnceLock<Caller>> = Arc::default();
+    let stopping = callers.clone();
+    let late = tool("Late", move |cx, _| {
+        stopping.get().unwrap().command("/stop");
+        async move {
+            cx.scope().spawn(Task::new("late", ""), |_| async {
+                pause(5_000).await;
+                Ok(Output::text("found it"))
+            })?;
+            std::future::pending().await
+        }
+    });
+    let model = turns([Turn::call("Late", "{}"), Turn::say("two")]);
+    let caller = Caller::new(&agents(model.clone(), toolbox([late])), &root);
+    callers.get_or_init(|| caller.clone());
+    let first = caller.ask("first");
+    assert_eq!(caller.reply(first).await.status(), bg_core::Status::Cancelled);
+    assert_eq!(agents_children(&caller), [0]);
+    assert_eq!(caller.talk("second").await, "two");
+    pause(30_000).await;
+    assert_eq!(model.requests().len(), 2, "no turn about it");
+}
+
 /// E13: there, a tool that panics leaves a parent that waits for ever.
 #[tokio::test(start_paused = true)]
 async fn a_session_outlives_the_panics_of_its_tools_and_of_its_children() {

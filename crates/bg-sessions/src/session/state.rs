@@ -34,6 +34,8 @@ struct State {
     /// The scope of its children, once it runs.
     scope: Option<Scope>,
     turn: Option<TurnUnderWay>,
+    /// Why the turn that comes to its end was stopped, if it was.
+    stopped: Option<Arc<str>>,
     /// Children whose results nobody is to be told.
     dropped: BTreeSet<TaskId>,
     seen: Seen,
@@ -60,8 +62,15 @@ pub(super) struct Seen {
 impl Session {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        let (scope, turn, dropped) = (None, None, BTreeSet::new());
-        let state = State { begun: now, active: now, scope, turn, dropped, seen: Seen::default() };
+        let state = State {
+            begun: now,
+            active: now,
+            scope: None,
+            turn: None,
+            stopped: None,
+            dropped: BTreeSet::new(),
+            seen: Seen::default(),
+        };
         Self {
             queue: Arc::new(Queue::new(Caps::default())),
             task: OnceLock::new(),
@@ -111,10 +120,17 @@ impl Session {
         self.state.lock().turn = Some(TurnUnderWay { tasks, stop });
     }
 
+    /// Ends the turn. If it was stopped, what it has started since then is stopped too.
     pub(super) fn end_turn(&self) {
-        let mut state = self.state.lock();
-        state.active = Instant::now();
-        state.turn = None;
+        let (scope, stopped) = {
+            let mut state = self.state.lock();
+            state.active = Instant::now();
+            state.turn = None;
+            (state.scope.clone(), state.stopped.take())
+        };
+        if let (Some(scope), Some(reason)) = (scope, stopped) {
+            self.drop_children(&scope, &reason);
+        }
     }
 
     pub(super) fn see(&self, change: impl FnOnce(&mut Seen)) {
@@ -136,7 +152,11 @@ impl Session {
         let reason = reason_or(reason, "the turn of the session was stopped");
         let (scope, turn) = {
             let mut state = self.state.lock();
-            (state.scope.clone(), state.turn.take().map(|turn| (turn.tasks, turn.stop)))
+            let turn = state.turn.take();
+            if turn.is_some() {
+                state.stopped = Some(reason.clone());
+            }
+            (state.scope.clone(), turn.map(|turn| (turn.tasks, turn.stop)))
         };
         let dropped = scope.map_or_else(Vec::new, |scope| self.drop_children(&scope, &reason));
         let (tasks, stop) = turn.unwrap_or_default();
