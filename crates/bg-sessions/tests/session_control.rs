@@ -8,7 +8,10 @@ mod talking;
 use std::time::Duration;
 
 use bg_core::{Kind, Outcome, Output, Registry, Status};
-use bg_sessions::{RunOptions, SessionAnswer, SessionCommand, Turn};
+use bg_sessions::{
+    AgentSpec, Agents, Models, Part, Prompted, RunOptions, SessionAnswer, SessionCommand, Turn,
+};
+use bg_tools::Resource;
 use common::{
     AGENT, agents, completed, hang, results, settle, slow_echo, start, texts, toolbox, turns,
 };
@@ -187,6 +190,29 @@ async fn words_to_an_idle_session_are_a_prompt() {
     root.send(session, "third").unwrap();
     let told = root.inbox().next().await.unwrap().ack();
     assert_eq!((told.prompt(), completed(&told).text.as_str()), ("third", "three"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_attached_to_words_to_steer_is_not_lost() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let model = turns([Turn::say("one").after(Duration::from_secs(3)), Turn::say("two")]);
+    let agents = Agents::builder(Models::new("test", model.clone()))
+        .agent(AgentSpec::new(AGENT).with_tags(["text"]))
+        .build()
+        .unwrap();
+    let caller = Caller::new(&agents, &root);
+    caller.ask("first");
+    settle().await;
+    let steer = |tag: &str| {
+        let resource = Resource::new("notes").with_text("x").with_tags([tag]);
+        let options = RunOptions::default().with_resources(vec![resource]);
+        agents.prompt(&root, AGENT, SESSION, SessionCommand::parse("/steer look"), options).unwrap()
+    };
+    let Prompted::Queued { task } = steer("text") else { panic!("the resource is lost") };
+    assert_eq!(caller.text(task).await, "two");
+    let last = model.requests()[1].messages.last().unwrap().clone();
+    assert!(matches!(&last.parts[..], [Part::Text(text), Part::Resource(_)] if text == "look"));
 }
 
 #[tokio::test(start_paused = true)]

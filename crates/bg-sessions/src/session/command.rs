@@ -23,7 +23,8 @@ pub enum SessionCommand {
     Ping,
     /// Asks how it is.
     Status,
-    /// Tells the turn under way something. A session that is idle takes it as a prompt.
+    /// Tells the turn under way something. A session that is idle takes it as a prompt, and so does
+    /// one that is not if something is attached.
     Steer(String),
     /// Stops the turn under way, for this reason; the session stays.
     Stop(String),

@@ -188,10 +188,9 @@ impl Agents {
         let Some(session) = self.sessions().get(&key) else {
             return Ok(Prompted::Done(SessionAnswer::not_active(&key, "steer")));
         };
-        if !session.is_busy() {
-            return self.ask(scope, agent, key, text, options);
-        }
-        let Some(task) = session.task() else {
+        // What is attached can only be given to a turn at its beginning.
+        let attached = options.resources.iter().any(|resource| agent.spec.takes(resource));
+        let Some(task) = session.task().filter(|_| session.is_busy() && !attached) else {
             return self.ask(scope, agent, key, text, options);
         };
         match scope.send(task, text) {
