@@ -139,6 +139,9 @@ pub(crate) enum RunError {
     Refused(#[from] Refused),
     #[error("the answer is not what was asked for: {0}")]
     NotOfSchema(String),
+    /// The prompt is blank now, which no provider takes.
+    #[error("the hooks left nothing of the prompt")]
+    NothingLeft,
     #[error("panicked: {0}")]
     Panicked(String),
     #[error("the model failed")]

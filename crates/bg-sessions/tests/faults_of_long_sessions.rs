@@ -153,6 +153,43 @@ async fn a_hook_that_panics_anywhere_costs_a_session_and_the_other_hooks_nothing
     }
 }
 
+/// Takes away what is asked, where that is to go.
+struct Blanks;
+
+#[async_trait]
+impl AgentHook for Blanks {
+    async fn before_run(&self, _: &RunInfo, input: &mut RunInput) -> Result<(), BoxError> {
+        if input.prompt.contains("nothing") {
+            input.prompt = " ".to_owned();
+        }
+        Ok(())
+    }
+}
+
+/// A hook that leaves nothing of a prompt: no model is asked an empty or a broken conversation.
+#[tokio::test(start_paused = true)]
+async fn a_prompt_of_which_hooks_leave_nothing_fails_and_the_conversation_is_whole() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let model = turns([Turn::say("one"), Turn::say("two")]);
+    let agents = Agents::builder(Models::new("test", model.clone()))
+        .agent(AgentSpec::new(AGENT))
+        .hooks(Hooks::new().with(Blanks))
+        .build()
+        .unwrap();
+    let why = "the hooks left nothing of the prompt";
+    let run = agents.run(&root, AGENT, "nothing").await.unwrap();
+    assert_eq!(run.outcome.reason().unwrap(), why);
+    let caller = Caller::new(&agents, &root);
+    for (asked, reply) in [("first", Some("one")), ("nothing", None), ("second", Some("two"))] {
+        let task = caller.ask(asked);
+        let done = caller.reply(task).await;
+        assert_eq!(done.outcome.output().map(|output| &*output.text), reply);
+        assert!(reply.is_some() || done.outcome.reason().unwrap() == why);
+    }
+    assert_eq!(model.requests().len(), 2);
+}
+
 const WINDOW: u64 = 8_000;
 
 /// A model that reads 1,500 tokens in each turn, and says something about them.

@@ -89,7 +89,8 @@ pub trait AgentHook: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any error refuses: the run fails with it, and neither its start nor its end is told.
+    /// Any error refuses: the run fails with it, and neither its start nor its end is told. The same
+    /// goes for a run of whose input the hooks leave nothing.
     ///
     /// # Cancel safety
     ///

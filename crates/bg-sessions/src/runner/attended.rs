@@ -79,7 +79,8 @@ impl Run {
         }
         let mut input = given.input();
         self.unless_stopped(self.courier.before(&mut input)).await??;
-        Ok(given.rewritten(input))
+        let given = given.rewritten(input);
+        if given.is_empty() { Err(RunError::NothingLeft) } else { Ok(given) }
     }
 
     async fn after(&self, result: TaskResult) -> TaskResult {

@@ -29,6 +29,11 @@ impl Given {
         self.prompts.join("\n\n")
     }
 
+    /// Returns whether there is nothing to read, which no model can be asked about.
+    pub(super) fn is_empty(&self) -> bool {
+        self.prompts.is_empty() && self.resources.is_empty() && self.burst.text.is_empty()
+    }
+
     /// What hooks may look at and change.
     pub(super) fn input(&self) -> RunInput {
         RunInput::new(self.task()).with_resources(self.resources.clone())
