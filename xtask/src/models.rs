@@ -12,10 +12,11 @@ use std::process::{Command, Stdio};
 
 use crate::repo::{Repo, Result};
 
-/// A test file of `bg-core` that counts itself.
+/// A test file that counts itself, of one crate or of several in which it has the same name.
 pub(crate) struct Models {
     /// Its name as a test and as a command.
     pub(crate) name: &'static str,
+    pub(crate) packages: &'static [&'static str],
     pub(crate) test: &'static str,
     /// The cfg under which it is built, which is also the name of its target directory.
     pub(crate) cfg: Option<&'static str>,
@@ -73,10 +74,11 @@ pub(crate) fn run(repo: &Repo, models: &Models, vars: &[(&str, u64)], repeat: &s
     Ok(())
 }
 
-/// The cargo call that tests one file of `bg-core`; with `--no-run` among the rest it only builds.
+/// The cargo call that tests the file; with `--no-run` among the rest it only builds.
 pub(crate) fn command(repo: &Repo, models: &Models, target: &PathBuf, rest: &[&str]) -> Command {
-    let line = format!("test --profile models -p bg-core --test {}", models.test);
+    let line = format!("test --profile models --test {}", models.test);
     let mut command = Command::from(repo.cargo(&line));
+    command.args(models.packages.iter().flat_map(|package| ["-p", package]));
     if let Some(cfg) = models.cfg {
         let mut flags = env::var_os("RUSTFLAGS").unwrap_or_default();
         flags.push(OsString::from(format!(" --cfg {cfg}")));

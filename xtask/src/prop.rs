@@ -5,8 +5,13 @@
 use crate::models::{self, Models, Volume};
 use crate::repo::{Repo, Result};
 
-const PROP: Models =
-    Models { name: "prop", test: "machine_random", cfg: None, things: "operations" };
+const PROP: Models = Models {
+    name: "prop",
+    packages: &["bg-core"],
+    test: "machine_random",
+    cfg: None,
+    things: "operations",
+};
 
 /// Operations of a test run.
 const DEFAULT: Volume = Volume { seed: 1, count: 10_000_000 };

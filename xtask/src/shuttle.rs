@@ -3,10 +3,15 @@
 use crate::models::{self, Models, Volume};
 use crate::repo::{Repo, Result};
 
-const SHUTTLE: Models =
-    Models { name: "shuttle", test: "shuttle", cfg: Some("bg_shuttle"), things: "executions" };
+const SHUTTLE: Models = Models {
+    name: "shuttle",
+    packages: &["bg-core", "bg-sessions"],
+    test: "shuttle",
+    cfg: Some("bg_shuttle"),
+    things: "executions",
+};
 
-/// Executions of a test run, both schedulers together.
+/// Executions of a test run for each crate, both schedulers together.
 const DEFAULT: Volume = Volume { seed: 1, count: 100_000 };
 
 pub(crate) fn run(repo: &Repo, args: &[String]) -> Result {

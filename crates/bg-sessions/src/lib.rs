@@ -86,6 +86,7 @@ mod runner;
 mod script;
 mod session;
 mod spec;
+mod sync;
 #[cfg(feature = "test-util")]
 mod testing;
 #[cfg(feature = "test-util")]

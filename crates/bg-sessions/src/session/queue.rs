@@ -9,13 +9,14 @@
 //!
 //! # Lock order
 //!
-//! The lock is a leaf: nothing is called while it is held.
+//! The lock is a leaf: nothing is called while it is held. Models try its orders: `tests/shuttle.rs`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use crate::sync::Mutex;
 
 /// Most prompts that wait.
 pub(crate) const MAX_PROMPTS: usize = 64;
