@@ -325,6 +325,38 @@ fn whatever_callers_say_at_the_same_time_each_accepted_prompt_has_one_outcome() 
     println!("{count} rounds, {accepted} prompts accepted, {refused} refused");
 }
 
+/// Whoever has had a prompt accepted finds the session, also while somebody else still starts it.
+#[test]
+fn a_cancel_finds_the_session_that_has_accepted_a_prompt_before() {
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let registry = Registry::new();
+    let agents = agents(talking::Answering(|_: &ModelRequest| Turn::Hang), toolbox([]));
+    for round in 0..number("BG_COUNT", 1_000) {
+        let (root, begin) = (registry.root_scope(), Barrier::new(2));
+        let say = |text: &str| {
+            let command = SessionCommand::parse(text);
+            agents.prompt(&root, AGENT, "s", command, RunOptions::default()).unwrap()
+        };
+        let ask_and_cancel = || {
+            let _entered = runtime.enter();
+            begin.wait();
+            (say("go"), say("/cancel"))
+        };
+        let all: Vec<_> = std::thread::scope(|threads| {
+            let both = [threads.spawn(ask_and_cancel), threads.spawn(ask_and_cancel)];
+            both.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        for (asked, _) in &all {
+            let Prompted::Queued { task } = asked else { panic!("not queued: {asked:?}") };
+            let waited = root.wait([*task]).timeout(Duration::from_secs(10));
+            let waited = runtime.block_on(waited).unwrap();
+            assert!(waited.pending.is_empty(), "round {round}: {all:?}");
+        }
+        runtime.block_on(until("it is over", || root.live() == 0));
+    }
+}
+
 #[test]
 fn ten_callers_that_race_for_an_id_have_one_session_and_ten_answers() {
     let runtime = runtime();

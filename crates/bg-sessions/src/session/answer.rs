@@ -72,8 +72,9 @@ pub enum SessionAnswer {
     Cancelled {
         /// Its id.
         session: String,
-        /// Its task.
-        task_id: TaskId,
+        /// Its task; `None` in the moment before that has started.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        task_id: Option<TaskId>,
         /// The prompts that will have no reply.
         stopped: Vec<TaskId>,
         /// The prompts that had waited and are not processed.

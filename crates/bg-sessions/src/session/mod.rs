@@ -170,6 +170,10 @@ impl Agents {
             Worker::new(cx, spec, owner, listed, idle).live()
         })?;
         session.started(task);
+        if session.queue().is_closed() {
+            // It was cancelled in this moment, by somebody who did not know the task.
+            let _ = scope.cancel(task, "the session was cancelled");
+        }
         Ok(())
     }
 

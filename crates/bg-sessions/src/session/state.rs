@@ -193,7 +193,6 @@ impl Session {
 
     /// Ends the session. What it does is stopped, and the prompts that wait are not processed.
     pub(super) fn cancel(&self, owner: &Scope, key: &Key, reason: &str) -> SessionAnswer {
-        let Some(task) = self.task() else { return SessionAnswer::not_active(key, "cancel") };
         let reason = reason_or(reason, "the session was cancelled");
         let waiting = self.queue.close();
         let dropped = waiting.iter().map(|input| input.asker.context().id()).collect();
@@ -203,9 +202,13 @@ impl Session {
         }
         let stopped =
             self.state.lock().turn.as_ref().map_or_else(Vec::new, |turn| turn.tasks.clone());
-        // An error is one that has ended by itself.
-        let _ = owner.cancel(task, &*reason);
-        SessionAnswer::Cancelled { session: key.id().to_owned(), task_id: task, stopped, dropped }
+        // After the queue: whoever starts the task looks there once it is known.
+        let task_id = self.task();
+        if let Some(task) = task_id {
+            // An error is one that has ended by itself.
+            let _ = owner.cancel(task, &*reason);
+        }
+        SessionAnswer::Cancelled { session: key.id().to_owned(), task_id, stopped, dropped }
     }
 
     /// Says how it is. Disturbs nothing.
