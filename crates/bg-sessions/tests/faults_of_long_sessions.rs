@@ -134,6 +134,66 @@ async fn a_turn_whose_model_panics_has_a_reply_and_its_end_is_told_once() {
     assert!(matches!(&ends[..], [RunEnd::Panicked(_), RunEnd::Completed(_)]), "{ends:?}");
 }
 
+/// E13: there, nothing answers for what a session that is torn down was doing.
+#[test]
+fn a_session_whose_runtime_ends_answers_for_its_turn_and_for_what_waits() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_time().start_paused(true).build().unwrap();
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let agents = agents(turns([Turn::Hang]), toolbox([]));
+    let caller = Caller::new(&agents, &root);
+    let (turn, waiting) = runtime.block_on(async {
+        let turn = caller.ask("first");
+        settle().await;
+        (turn, caller.ask("second"))
+    });
+    drop(runtime);
+    for task in [turn, waiting] {
+        let done = root.claim(task).unwrap().ack();
+        assert_eq!(done.outcome.reason().unwrap(), "not processed: its session has ended");
+    }
+    assert!(agents.sessions_of(&root, None).is_empty());
+    assert_eq!(root.live(), 0);
+}
+
+/// A model that does not even say its name.
+struct Nameless(AtomicUsize);
+
+#[async_trait]
+impl Model for Nameless {
+    fn info(&self) -> ModelInfo {
+        let calls = self.0.fetch_add(1, Ordering::Relaxed);
+        assert!(calls < 3, "no name");
+        ModelInfo::new("nameless")
+    }
+
+    async fn complete(
+        &self,
+        _: ModelRequest,
+        _: CancellationToken,
+    ) -> Result<ModelReply, ModelError> {
+        Ok(ModelReply::say("one"))
+    }
+}
+
+/// E13: code of the host's that panics where nobody expects it costs one prompt at most.
+#[tokio::test(start_paused = true)]
+async fn a_model_that_panics_when_it_is_asked_its_name_leaves_nobody_without_a_reply() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let agents = agents(Nameless(AtomicUsize::new(0)), toolbox([]));
+    let caller = Caller::new(&agents, &root);
+    for prompt in ["first", "second", "third"] {
+        let task = caller.ask(prompt);
+        let waited = root.wait([task]).timeout(Duration::from_secs(1)).await.unwrap();
+        assert!(waited.pending.is_empty(), "{prompt} has no reply");
+    }
+    pause(130_000).await;
+    assert!(agents.sessions_of(&root, None).is_empty());
+    assert_eq!(root.live(), 0);
+}
+
 /// E13: a hook that panics takes nothing from the session, nor from the other hooks.
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_panics_anywhere_costs_a_session_and_the_other_hooks_nothing() {

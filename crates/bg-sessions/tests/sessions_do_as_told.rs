@@ -41,7 +41,7 @@ enum Act {
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let kinds = ["say", "say", "slow", "slow", "fail", "hang", "call", "child", "child"];
+    let kinds = ["say", "slow", "slow", "fail", "fail", "hang", "call", "child", "child", "child"];
     prop_oneof![
         8 => proptest::sample::select(kinds.to_vec()).prop_map(Act::Ask),
         2 => Just(Act::Steer),
@@ -49,7 +49,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Cancel),
         1 => Just(Act::Ping),
         1 => Just(Act::Status),
-        8 => proptest::sample::select(vec![1, 1, 2, 3, 8, 61]).prop_map(Act::Wait),
+        8 => proptest::sample::select(vec![1, 1, 1, 2, 2, 3, 8, 61]).prop_map(Act::Wait),
     ]
 }
 
@@ -332,7 +332,7 @@ proptest! {
     #![proptest_config(scripts())]
 
     #[test]
-    fn a_session_does_what_its_caller_says(script in proptest::collection::vec(act(), 1..16)) {
+    fn a_session_does_what_its_caller_says(script in proptest::collection::vec(act(), 1..20)) {
         let (reference, played) = play_alone(&script);
         let seed = number("BG_SEED", 1);
         let repeat = format!(
