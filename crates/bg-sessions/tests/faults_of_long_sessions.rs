@@ -220,7 +220,7 @@ struct Blanks;
 impl AgentHook for Blanks {
     async fn before_run(&self, _: &RunInfo, input: &mut RunInput) -> Result<(), BoxError> {
         if input.prompt.contains("nothing") {
-            input.prompt = " ".to_owned();
+            input.prompt.clear();
         }
         Ok(())
     }

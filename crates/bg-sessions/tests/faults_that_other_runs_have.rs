@@ -174,9 +174,9 @@ async fn a_run_that_is_dropped_at_any_poll_loses_no_result_and_leaves_no_open_ca
 #[tokio::test(start_paused = true)]
 async fn calls_that_never_return_are_few_at_a_time_and_the_run_goes_on_without_them() {
     let starts = Arc::new(Mutex::new(Vec::new()));
-    let begins = starts.clone();
+    let started = starts.clone();
     let hang = tool("Hang", move |_, _| {
-        begins.lock().push(Instant::now());
+        started.lock().push(Instant::now());
         std::future::pending()
     });
     let calls = Turn::calls(std::iter::repeat_n(("Hang", "{}"), 20));

@@ -27,7 +27,10 @@ const COUNT: u64 = 14_000;
 const REAL_COUNT: u64 = 6_000;
 
 /// As short as it can be.
-const IDLE: Duration = Duration::from_secs(1);
+const IDLE_SECS: u64 = 1;
+
+/// A moment before that is over.
+const LITTLE_BEFORE: Duration = Duration::from_millis(IDLE_SECS * 1000 - 1);
 
 /// Most sessions that one caller has.
 const SESSIONS: u64 = 60;
@@ -35,7 +38,7 @@ const SESSIONS: u64 = 60;
 fn host() -> Agents {
     let says = |request: &ModelRequest| Turn::say(request.messages.len().to_string());
     Agents::builder(Models::new("test", Answering(says)))
-        .agent(AgentSpec::new(AGENT).with_idle_timeout_secs(IDLE.as_secs()))
+        .agent(AgentSpec::new(AGENT).with_idle_timeout_secs(IDLE_SECS))
         .build()
         .unwrap()
 }
@@ -87,8 +90,7 @@ async fn no_prompt_is_lost_around_the_moment_of_an_idle_end() {
     let root = registry.root_scope();
     let mut found = [0_u64; 2];
     for number in 0..count / 2 {
-        let early = Duration::from_millis(rng.below(3));
-        let after = IDLE + Duration::from_millis(1) - early;
+        let after = LITTLE_BEFORE + Duration::from_millis(rng.below(3));
         let id = format!("s{}", number % 7);
         let is_there = race(&agents, &root, &id, after, rng.below(12)).await;
         found[usize::from(is_there)] += 1;
@@ -121,7 +123,7 @@ async fn races(seed: u64, count: u64) -> [u64; 2] {
             scopes.push(registry.root_scope());
         }
         let (agents, scope) = (agents.clone(), scopes.last().unwrap().clone());
-        let after = IDLE + Duration::from_micros(rng.below(4_000)) - Duration::from_millis(1);
+        let after = LITTLE_BEFORE + Duration::from_micros(rng.below(4_000));
         let id = format!("s{number}");
         racing.spawn(async move { race(&agents, &scope, &id, after, 0).await });
     }

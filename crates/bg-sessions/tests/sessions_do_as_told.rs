@@ -69,8 +69,8 @@ fn told(count: usize) -> String {
 /// The model of the scripts: it does what the last prompt says.
 fn does(request: &ModelRequest) -> Turn {
     let texts = texts(request);
-    let prompts = texts.iter().filter(|text| !text.starts_with("[background task"));
-    match prompts.last().map_or("say", String::as_str) {
+    let mut prompts = texts.iter().filter(|text| !text.starts_with("[background task"));
+    match prompts.next_back().map_or("say", String::as_str) {
         _ if !results(request).is_empty() => Turn::say("done"),
         "slow" => Turn::say("slow").after(Duration::from_millis(SLOW_MS)),
         "fail" => Turn::Fail(ModelError::fatal("no")),
@@ -305,9 +305,9 @@ fn end_of(caller: &Caller, task: TaskId) -> End {
 
 /// The texts of a request, in which those of background work are counted.
 fn said(request: &ModelRequest) -> Vec<String> {
-    let text = |text: String| match text.starts_with("[background task") {
-        true => told(text.matches("completed]").count()),
-        false => text,
+    let text = |text: String| {
+        let is_told = text.starts_with("[background task");
+        if is_told { told(text.matches("completed]").count()) } else { text }
     };
     texts(request).into_iter().map(text).collect()
 }

@@ -131,7 +131,10 @@ impl Talker {
             match self.agents.prompt(&self.scope, AGENT, key, command, options) {
                 Ok(Prompted::Queued { task }) => said.accepted.push(task),
                 Ok(_) => {}
-                Err(error) => self.refuse(&error, text, &mut said),
+                Err(error) => {
+                    assert!(is_known(&error), "{error}");
+                    said.refused.push(text);
+                }
             }
             self.pause(&said);
         }
@@ -149,22 +152,26 @@ impl Talker {
         }
     }
 
-    fn refuse(&self, error: &InvokeError, text: String, said: &mut Said) {
-        let is_known = matches!(error, InvokeError::SessionFull { .. } | InvokeError::Spawn(_));
-        assert!(is_known, "{error}");
-        said.refused.push(text);
-    }
-
     /// Does nothing for a moment, or stops one of its prompts.
     fn pause(&mut self, said: &Said) {
         match (self.rng.below(8), said.accepted.last()) {
-            (0, _) => std::thread::sleep(Duration::from_millis(1)),
-            (1..3, _) => std::thread::yield_now(),
+            (0, _) => yields(200),
+            (1..3, _) => yields(1),
             // An error is one that has ended by itself.
             (3, Some(task)) => drop(self.scope.cancel(*task, "")),
             _ => {}
         }
     }
+}
+
+/// Whether a refusal is one that may come at any time.
+fn is_known(error: &InvokeError) -> bool {
+    matches!(error, InvokeError::SessionFull { .. } | InvokeError::Spawn(_))
+}
+
+/// Lets the other threads go first, so often.
+fn yields(count: u64) {
+    (0..count).for_each(|_| std::thread::yield_now());
 }
 
 /// How a round comes to its end, while callers still talk.
@@ -215,7 +222,7 @@ fn talk(agents: &Agents, scope: &Scope, seed: u64, end: End, meanwhile: impl FnO
 async fn until(what: &str, holds: impl Fn() -> bool) {
     let looks = async {
         while !holds() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            common::pause(1).await;
         }
     };
     assert!(tokio::time::timeout(Duration::from_secs(20), looks).await.is_ok(), "never: {what}");
@@ -247,7 +254,7 @@ async fn round(seed: u64) -> (usize, usize) {
     let said = match end {
         End::Dropped => {
             let said = talk(&agents, &root, seed, end, || {
-                std::thread::sleep(Duration::from_micros(seed % 997));
+                yields(seed % 997);
                 drop(registry);
             });
             until("no session is listed", || agents.sessions_of(&root, None).is_empty()).await;
@@ -257,7 +264,7 @@ async fn round(seed: u64) -> (usize, usize) {
             let (_, owner): (TaskId, Completer) = root.register(Task::new("owner", "")).unwrap();
             let scope = owner.context().scope();
             let said = talk(&agents, &scope, seed, end, || {
-                std::thread::sleep(Duration::from_micros(seed % 997));
+                yields(seed % 997);
                 owner.complete(Ok(bg_core::Output::default()));
             });
             until("nothing is live", || registry.admin().stats().live == 0).await;

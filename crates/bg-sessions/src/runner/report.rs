@@ -57,7 +57,9 @@ impl Reports {
     }
 
     pub(crate) fn phase(&self, phase: Phase) {
-        self.all().for_each(|task| task.phase(phase));
+        for task in self.all() {
+            task.phase(phase);
+        }
     }
 
     /// Traces a line for those who asked; the trace of a session would soon be full of old turns.

@@ -370,7 +370,7 @@ async fn child_ended(cx: &TaskContext, is_heard: bool) {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Waits for words.
