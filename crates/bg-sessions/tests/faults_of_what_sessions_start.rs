@@ -285,6 +285,30 @@ async fn what_a_stopped_turn_starts_before_it_ends_is_stopped_too() {
     assert_eq!(model.requests().len(), 2, "no turn about it");
 }
 
+/// E10: there, what a stopped child has cost and left is neither told nor counted.
+#[tokio::test(start_paused = true)]
+async fn what_a_dropped_child_has_cost_is_told_at_the_end_of_the_session() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let child = tool("Start", async |cx, _| {
+        let mut output = Output::text("found it");
+        output.usage_mut().input_tokens = 100;
+        let id = cx.scope().spawn(Task::new("child", ""), |_| async { Ok(output) })?;
+        Ok(ToolOutput::text(id.to_string()))
+    });
+    let model = turns([Turn::call("Start", "{}"), Turn::Hang]);
+    let caller = Caller::new(&agents(model, toolbox([child])), &root);
+    let task = caller.ask("first");
+    pause(100).await;
+    caller.command("/stop");
+    caller.reply(task).await;
+    let ended = root.inbox().next().await.unwrap().ack();
+    let output = completed(&ended);
+    assert_eq!(output.usage().input_tokens, 100, "the reply has told of the rest");
+    assert_eq!(output.data().unwrap()["usage_in_all"]["input_tokens"], 110);
+    assert!(ended.unclaimed().is_empty(), "{ended:?}");
+}
+
 /// E13: there, a tool that panics leaves a parent that waits for ever.
 #[tokio::test(start_paused = true)]
 async fn a_session_outlives_the_panics_of_its_tools_and_of_its_children() {

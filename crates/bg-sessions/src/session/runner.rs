@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bg_core::{
-    Failure, Mailbox, MailboxCaps, Output, PanicReport, Phase, Task, TaskContext, TaskResult,
-    WeakScope,
+    ClaimError, Failure, Finished, Mailbox, MailboxCaps, Output, PanicReport, Phase, Task,
+    TaskContext, TaskResult, WeakScope,
 };
 use futures_util::FutureExt;
 use futures_util::future::{Either, select, select_all};
@@ -124,6 +124,7 @@ impl Worker {
     async fn next(&mut self) -> Result<Option<Batch>, RunError> {
         self.rest();
         loop {
+            self.take_dropped();
             if self.token.is_cancelled() {
                 return Err(RunError::Stopped);
             }
@@ -196,12 +197,29 @@ impl Worker {
         let session = self.listed.session.clone();
         let mut burst = burst(&self.cx.scope(), tokens, |child| session.is_dropped(child.id));
         for dropped in std::mem::take(&mut burst.dropped) {
-            self.cx.trace(format!("the late result of {} was dropped", dropped.id));
-            let output = dropped.outcome.output();
-            self.unreported.settle(dropped.id, output);
-            self.total.settle(dropped.id, output);
+            self.book_dropped(&dropped);
         }
         burst
+    }
+
+    /// Takes the results that a stop has dropped, as far as they are there, also if no turn follows.
+    fn take_dropped(&mut self) {
+        for child in self.session().dropped() {
+            match self.cx.scope().claim(child) {
+                Err(ClaimError::NotEnded { .. }) => continue,
+                Ok(claim) => self.book_dropped(&claim.ack()),
+                // It was in the history already.
+                Err(_) => {}
+            }
+            self.session().is_dropped(child);
+        }
+    }
+
+    fn book_dropped(&mut self, child: &Finished) {
+        self.cx.trace(format!("the late result of {} was dropped", child.id));
+        let output = child.outcome.output();
+        self.unreported.settle(child.id, output);
+        self.total.settle(child.id, output);
     }
 
     /// Runs one turn and gives its reply to those who asked.

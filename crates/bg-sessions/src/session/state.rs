@@ -141,6 +141,11 @@ impl Session {
         self.state.lock().seen.clone()
     }
 
+    /// Returns the children whose results nobody is to be told.
+    pub(super) fn dropped(&self) -> BTreeSet<TaskId> {
+        self.state.lock().dropped.clone()
+    }
+
     /// Returns whether the result of a child is to be told to nobody; then it is forgotten.
     pub(super) fn is_dropped(&self, child: TaskId) -> bool {
         self.state.lock().dropped.remove(&child)
