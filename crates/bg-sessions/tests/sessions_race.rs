@@ -155,7 +155,7 @@ impl Talker {
     /// Does nothing for a moment, or stops one of its prompts.
     fn pause(&mut self, said: &Said) {
         match (self.rng.below(8), said.accepted.last()) {
-            (0, _) => yields(200),
+            (0, _) => yields(5),
             (1..3, _) => yields(1),
             // An error is one that has ended by itself.
             (3, Some(task)) => drop(self.scope.cancel(*task, "")),
@@ -254,7 +254,7 @@ async fn round(seed: u64) -> (usize, usize) {
     let said = match end {
         End::Dropped => {
             let said = talk(&agents, &root, seed, end, || {
-                yields(seed % 997);
+                yields(seed % 37);
                 drop(registry);
             });
             until("no session is listed", || agents.sessions_of(&root, None).is_empty()).await;
@@ -264,7 +264,7 @@ async fn round(seed: u64) -> (usize, usize) {
             let (_, owner): (TaskId, Completer) = root.register(Task::new("owner", "")).unwrap();
             let scope = owner.context().scope();
             let said = talk(&agents, &scope, seed, end, || {
-                yields(seed % 997);
+                yields(seed % 37);
                 owner.complete(Ok(bg_core::Output::default()));
             });
             until("nothing is live", || registry.admin().stats().live == 0).await;
