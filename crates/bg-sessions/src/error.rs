@@ -97,6 +97,14 @@ pub enum InvokeError {
         crate::session::MAX_ID_BYTES
     )]
     SessionId,
+    /// The prompt is longer than one to a session can be.
+    #[error("the prompt has {bytes} bytes; one to a session has at most {most}")]
+    PromptTooLong {
+        /// How long it is.
+        bytes: usize,
+        /// How long it can be.
+        most: usize,
+    },
     /// As many prompts wait for the session as may: one has to be answered first.
     #[error("the session is busy: {prompts} prompts of {bytes} bytes wait, and no more may")]
     SessionFull {

@@ -204,7 +204,8 @@ impl AgentHook for Refuses {
 async fn results_that_a_refused_turn_was_to_read_come_with_the_next_input() {
     let registry = Registry::new();
     let root = registry.root_scope();
-    let model = turns([start_call(1_000), Turn::say("started"), Turn::say("I see")]);
+    let slow = Turn::say("slow").after(Duration::from_secs(3));
+    let model = turns([start_call(1_000), Turn::say("started"), slow, Turn::say("I see")]);
     let spec = AgentSpec::new(AGENT).with_tools(["Start"]);
     let agents = Agents::builder(Models::new("test", model.clone()))
         .toolbox(toolbox([start()]))
@@ -214,15 +215,17 @@ async fn results_that_a_refused_turn_was_to_read_come_with_the_next_input() {
         .unwrap();
     let caller = Caller::new(&agents, &root);
     caller.talk("first").await;
-    pause(900).await;
-    let second = caller.ask("the secret");
-    let failed = caller.reply(second).await;
+    caller.ask("second");
+    pause(100).await;
+    // The child ends before its turn.
+    let refused = caller.ask("the secret");
+    let failed = caller.reply(refused).await;
     assert_eq!(failed.outcome.reason().unwrap(), "a hook refused the run: no");
     pause(1_000).await;
     assert_eq!(caller.talk("third").await, "I see");
     let requests = model.requests();
-    assert_eq!((requests.len(), told(&requests[2])), (3, 1));
-    assert!(!talking::heard(&requests[2]).contains(&"the secret".to_owned()));
+    assert_eq!((requests.len(), told(&requests[3])), (4, 1));
+    assert!(!talking::heard(&requests[3]).contains(&"the secret".to_owned()));
 }
 
 /// E25: there, a turn that is dropped while its tools run loses calls and results.

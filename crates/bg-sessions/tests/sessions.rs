@@ -342,6 +342,8 @@ async fn what_cannot_be_an_id_is_refused() {
     let refused = agents.prompt(&root, AGENT, SESSION, blank, RunOptions::default()).unwrap_err();
     assert!(matches!(refused, InvokeError::EmptyPrompt), "{refused}");
     assert!(matches!(caller.say("/steer"), Err(InvokeError::EmptyPrompt)));
+    let long = caller.say(&"x".repeat((1 << 20) + 1)).unwrap_err();
+    assert!(matches!(long, InvokeError::PromptTooLong { .. }), "{long}");
     assert_eq!(root.live(), 0);
 }
 

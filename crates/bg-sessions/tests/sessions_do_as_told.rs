@@ -217,8 +217,11 @@ impl Reference {
         let Some(session) = &mut self.session else { return };
         let Some(turn) = session.turn.take() else { return };
         session.active = self.now;
-        session.ignores_children = end != End::Completed;
-        if end != End::Completed {
+        if end == End::Completed {
+            session.ignores_children = false;
+        } else {
+            // What comes again waits for the next input; what was not in the turn does not.
+            session.ignores_children |= turn.told > 0;
             session.told += turn.told;
         }
         self.ends.extend(turn.prompts.into_iter().map(|number| (number, end)));

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::Input;
 use super::askers;
-use super::queue::{Place, Refusal};
+use super::queue::{self, Place, Refusal};
 use super::state::Session;
 use crate::error::InvokeError;
 
@@ -53,6 +53,9 @@ impl Sessions {
 
     /// Finds the session and keeps a place in its queue; makes one if there is none that takes prompts.
     pub(crate) fn find(&self, key: &Key, bytes: usize) -> Result<Found, InvokeError> {
+        if bytes > queue::MAX_BYTES {
+            return Err(InvokeError::PromptTooLong { bytes, most: queue::MAX_BYTES });
+        }
         let mut sessions = self.0.lock();
         if let Some(session) = sessions.get(key) {
             match session.queue().reserve(bytes) {
