@@ -113,8 +113,8 @@ fn everything_is_booked(
     behaviour: impl Fn(usize) -> Behaviour,
 ) -> Result<(), String> {
     let booked: u64 = ended.iter().map(|finished| spent(&finished.outcome)).sum();
-    let replies = (0..requests.len()).map(&behaviour).filter(|one| one.replies());
-    let replied: u64 = replies.map(Behaviour::cost).sum();
+    let replied = (0..requests.len()).map(&behaviour).filter(|one| one.replies());
+    let spent_on_replies: u64 = replied.map(Behaviour::cost).sum();
     let children = booked / CHILD_COST;
     let calls = (0..requests.len()).filter(|place| {
         behaviour(*place) == Behaviour::Calls
@@ -122,9 +122,9 @@ fn everything_is_booked(
             && !is_summary(&requests[*place])
     });
     let started = calls.count() as u64;
-    if booked % CHILD_COST != replied || children != started {
+    if booked % CHILD_COST != spent_on_replies || children != started {
         return Err(format!(
-            "booked {:x} and {children} children, of {replied:x} and {started}",
+            "booked {:x} and {children} children, of {spent_on_replies:x} and {started}",
             booked % CHILD_COST
         ));
     }
