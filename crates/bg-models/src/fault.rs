@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bg_core::text;
-use bg_sessions::ModelError;
+use bg_sessions::{BoxError, ModelError};
 
 use crate::key::{Key, scrub};
 use crate::server_error::{Means, ServerError};
@@ -46,13 +46,13 @@ pub enum Fault {
     #[error("no connection")]
     Connect {
         /// What the HTTP client says, without the address.
-        source: reqwest::Error,
+        source: BoxError,
     },
     /// The connection broke. Retryable.
     #[error("the connection broke")]
     Broken {
         /// What the HTTP client says, without the address.
-        source: reqwest::Error,
+        source: BoxError,
     },
     /// The server was silent for too long. Retryable.
     #[error("no {what} within {} ms", after.as_millis())]
@@ -163,8 +163,8 @@ fn class_of(means: Means, retry_after: Option<Duration>) -> ModelError {
 impl From<reqwest::Error> for Fault {
     /// The address is left out: it is not the caller's to see in every message.
     fn from(error: reqwest::Error) -> Self {
-        let source = error.without_url();
-        if source.is_connect() { Self::Connect { source } } else { Self::Broken { source } }
+        let (is_connect, source) = (error.is_connect(), Box::new(error.without_url()));
+        if is_connect { Self::Connect { source } } else { Self::Broken { source } }
     }
 }
 

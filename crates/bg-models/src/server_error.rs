@@ -122,7 +122,8 @@ impl ServerError {
 
     /// Returns whether the server refuses a field of the request, or what is in it.
     pub(crate) fn refuses_field(&self, field: &str) -> bool {
-        matches!(self.status, Some(400 | 422))
+        self.means() == Means::Wrong
+            && matches!(self.status, Some(400 | 422))
             && (self.param.as_deref() == Some(field) || self.message.contains(field))
     }
 

@@ -1,6 +1,7 @@
 //! What can go wrong, and the class of the error that comes of it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::needless_pass_by_value, reason = "so that `json!` stands in a call as it is")]
 
 mod support;
 

@@ -65,3 +65,13 @@ async fn a_server_that_refuses_everything_is_asked_once_for_each_field() {
     assert!(matches!(error, ModelError::Fatal { .. }), "{error:?}");
     assert_eq!(server.requests().len(), 2);
 }
+
+#[tokio::test]
+async fn a_conversation_that_is_too_long_teaches_nothing_about_fields() {
+    let long = "max_tokens is too large: 9. This model's maximum context length is 10 tokens";
+    let server = Server::answering(vec![refusal(long)]).await;
+    let builder = server.builder().max_output_tokens(9.try_into().unwrap());
+    let error = ask(&builder.build().unwrap(), Effort::Low).await.unwrap_err();
+    assert!(matches!(error, ModelError::ContextOverflow { .. }), "{error:?}");
+    assert_eq!(server.requests().len(), 1);
+}

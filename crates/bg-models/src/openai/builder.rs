@@ -1,5 +1,6 @@
 //! Setting a model up.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use crate::key::Key;
 ///     .build();
 /// assert!(matches!(hosted, Err(BuildError::NoKey { .. })));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "it is no model before `build`"]
 pub struct OpenAiBuilder {
     base_url: String,
@@ -142,6 +143,18 @@ impl OpenAiBuilder {
     }
 }
 
+/// The base URL is not shown: nobody has looked yet whether it holds a password.
+impl fmt::Debug for OpenAiBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAiBuilder")
+            .field("key_variable", &self.key_variable)
+            .field("context_window", &self.context_window)
+            .field("manner", &self.manner)
+            .field("deadlines", &self.deadlines)
+            .finish_non_exhaustive()
+    }
+}
+
 fn endpoint(base_url: &str) -> Result<Url, BuildError> {
     let wrong = |problem| BuildError::BaseUrl { problem };
     let mut url = Url::parse(base_url.trim())
@@ -168,7 +181,7 @@ fn client(url: &Url, connect: Duration) -> Result<Client, BuildError> {
         .redirect(Policy::none())
         .connect_timeout(connect);
     let client = if is_loopback(url) { client.no_proxy() } else { client };
-    client.build().map_err(|error| BuildError::Client(error.without_url()))
+    client.build().map_err(|error| BuildError::Client(error.without_url().into()))
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -187,7 +200,9 @@ mod tests {
         assert_eq!(url("http://h:1/v1/").unwrap(), "http://h:1/v1/chat/completions");
         assert_eq!(url("https://h").unwrap(), "https://h/chat/completions");
         for wrong in ["", "h/v1", "ftp://h", "http://u:hush@h/v1", "http://h/v1?key=hush"] {
-            assert!(!format!("{:?}", url(wrong).unwrap_err()).contains("hush"), "{wrong}");
+            let builder = OpenAiBuilder::new(wrong.to_owned(), "m".to_owned());
+            let shown = format!("{builder:?} {:?}", url(wrong).unwrap_err());
+            assert!(!shown.contains("hush"), "{wrong}");
         }
     }
 

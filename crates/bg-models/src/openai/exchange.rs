@@ -131,7 +131,7 @@ fn silent(what: &'static str, after: Duration) -> Fault {
 }
 
 fn is_stream(headers: &HeaderMap) -> bool {
-    media_type(headers).starts_with("text/event-stream")
+    media_type(headers).to_ascii_lowercase().starts_with("text/event-stream")
 }
 
 fn media_type(headers: &HeaderMap) -> &str {

@@ -21,7 +21,9 @@ def main() -> None:
     params.kv_unified = False
     params.endpoint_slots = True
     params.endpoint_metrics = True
-    params.cpuparams.n_threads = 2
+    # Threads of it spin while they wait for each other, which a busy machine takes badly.
+    params.cpuparams.n_threads = 1
+    params.cpuparams_batch.n_threads = 1
     params.warmup = False
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
