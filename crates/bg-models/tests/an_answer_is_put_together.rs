@@ -195,6 +195,24 @@ async fn beside_tools_a_schema_is_told_in_words() {
     assert_eq!(function["parameters"]["required"], json!(["path"]));
 }
 
+/// A model that has to answer now is told of its tools, whose calls the conversation may have.
+#[tokio::test]
+async fn where_no_tool_may_be_called_the_schema_is_enforced() {
+    let server = Server::answering(vec![streamed(&[say("x"), finish("stop")])]).await;
+    let mut request = asked_for_everything(true);
+    request.may_call = false;
+    let model = server.model();
+    bg_sessions::Model::complete(&model, request, CancellationToken::new()).await.unwrap();
+    let body = server.bodies().remove(0);
+    assert_eq!(
+        (&body["tool_choice"], &body["tools"][0]["type"]),
+        (&json!("none"), &json!("function"))
+    );
+    assert_eq!(body["response_format"]["type"], "json_schema");
+    assert_eq!(body["messages"][0]["content"], "You read.");
+    assert_eq!(body_of(false, true).await.get("tool_choice"), None);
+}
+
 #[tokio::test]
 async fn a_strict_server_gets_strict_schemas_and_enforces_them_beside_tools() {
     let body = body_of(true, true).await;

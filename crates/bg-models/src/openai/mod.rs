@@ -36,7 +36,7 @@ use request::{Body, Manner};
 ///
 /// - Text that is attached goes into the prompt with its name; pictures go as such; of anything else
 ///   the name goes. Nothing is fetched.
-/// - A schema of the answer is enforced by the server (`response_format`) when no tools are offered,
+/// - A schema of the answer is enforced by the server (`response_format`) when no tools can be called,
 ///   and told in words beside tools; see [`OpenAiBuilder::strict`].
 /// - Effort goes as `reasoning_effort`. A value that the server refuses is left out from then on, and
 ///   so is the request for usage; the first time costs one request that is refused.

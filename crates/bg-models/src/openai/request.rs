@@ -23,6 +23,8 @@ pub(crate) struct Body<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_effort: Option<&'static str>,
@@ -47,7 +49,8 @@ impl<'a> Body<'a> {
     pub(crate) fn new(manner: &'a Manner, dialect: Dialect, request: &'a ModelRequest) -> Self {
         let limit = manner.max_output_tokens;
         let schema = request.output_schema.as_deref();
-        let is_enforced = manner.strict || request.tools.is_empty();
+        let may_call = request.may_call && !request.tools.is_empty();
+        let is_enforced = manner.strict || !may_call;
         let instructions = match schema.filter(|_| !is_enforced) {
             Some(schema) => Cow::Owned(with_schema(&request.instructions, schema)),
             None => Cow::Borrowed(&*request.instructions),
@@ -58,6 +61,8 @@ impl<'a> Body<'a> {
             stream: true,
             stream_options: dialect.has_stream_options.then(|| json!({"include_usage": true})),
             tools: request.tools.iter().map(|tool| wire_tool(tool, manner.strict)).collect(),
+            // The tools stay: the conversation may have calls of them.
+            tool_choice: (!may_call && !request.tools.is_empty()).then_some("none"),
             response_format: schema
                 .filter(|_| is_enforced)
                 .map(|schema| response_format(schema, manner.strict)),
