@@ -108,15 +108,32 @@ async fn an_answer_in_one_piece_is_the_same_answer() {
 
 #[tokio::test]
 async fn slow_tokens_are_waited_for_and_only_silence_ends_the_wait() {
-    let pause = Step::Pause(Duration::from_millis(60));
+    let pause = Step::Pause(Duration::from_millis(120));
     let mut script = vec![Step::Read, Step::Send(beginning(&[]))];
     for one in everything() {
         script.extend([pause.clone(), Step::Send(piece(event(&one).as_bytes()))]);
     }
     script.push(Step::Send(b"0\r\n\r\n".to_vec()));
     let server = Server::start(vec![script]).await;
-    let model = server.builder().silence_timeout(Duration::from_millis(500)).build().unwrap();
+    let model = server.builder().silence_timeout(Duration::from_secs(1)).build().unwrap();
     check_everything(&ask(&model).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_model_that_is_slow_to_begin_is_not_silent_although_the_stream_is_open() {
+    let opened = beginning(&[delta(json!({"role": "assistant", "content": ""}))]);
+    let rest = [piece(event(&say("x")).as_bytes()), piece(event(&finish("stop")).as_bytes())];
+    let pause = Step::Pause(Duration::from_millis(400));
+    let script = vec![Step::Read, Step::Send(opened), pause, Step::Send(rest.concat())];
+    let server = Server::start(vec![script]).await;
+    let model = server.builder().silence_timeout(Duration::from_millis(100)).build().unwrap();
+    assert_eq!(ask(&model).await.unwrap().text(), "x");
+}
+
+#[tokio::test]
+async fn the_mark_at_the_end_of_a_stream_is_an_end_by_itself() {
+    let server = Server::answering(vec![streamed(&[say("x")])]).await;
+    assert_eq!(ask(&server.model()).await.unwrap().text(), "x");
 }
 
 #[tokio::test]

@@ -46,8 +46,10 @@ impl Lines {
     async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
             if let Some(line) = self.take() {
-                return self.count(line).map(Some);
+                self.count(&line);
+                return Ok(Some(line));
             }
+            // Looked at once a piece, whose size the HTTP client bounds.
             within("an event", self.event + self.buffer.len(), MAX_EVENT_BYTES)?;
             let Some(piece) = self.response.chunk().await? else { return Ok(None) };
             self.buffer.extend_from_slice(&piece);
@@ -68,14 +70,12 @@ impl Lines {
     }
 
     /// An empty line ends an event; comments are part of none.
-    fn count(&mut self, line: Bytes) -> Result<Bytes, Fault> {
-        self.event = match &line[..] {
+    fn count(&mut self, line: &[u8]) {
+        self.event = match line {
             b"\n" | b"\r\n" => 0,
             [b':', ..] => self.event,
             line => self.event + line.len(),
         };
-        within("an event", self.event, MAX_EVENT_BYTES)?;
-        Ok(line)
     }
 }
 
