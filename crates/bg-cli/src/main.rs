@@ -2,13 +2,15 @@
 
 mod file_tools;
 mod files;
+mod model;
 mod plan;
 mod run;
+mod secret;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use plan::BUILTIN;
 
@@ -52,16 +54,8 @@ struct RunArgs {
     /// Print one JSON document at the end, and everything else on standard error.
     #[arg(long)]
     json: bool,
-    /// What plays the agents.
-    #[arg(long, value_enum, default_value_t = Model::Script)]
-    model: Model,
-}
-
-/// What plays the agents.
-#[derive(Clone, Copy, ValueEnum)]
-enum Model {
-    /// The `script` of each task: a script, not a language model.
-    Script,
+    #[command(flatten)]
+    model: model::ModelArgs,
 }
 
 #[derive(Subcommand)]
@@ -77,8 +71,8 @@ fn main() -> ExitCode {
     // Before everything else: what a killed `bg` has started is ended by its guard.
     bg_agents::process::guard_main();
     match Cli::parse().command {
-        Command::Run(RunArgs { plan, path, json, model: Model::Script }) => {
-            run::run(&run::Options { plan, path, json })
+        Command::Run(RunArgs { plan, path, json, model }) => {
+            run::run(&run::Options { plan, path, json, model })
         }
         Command::Plans { command: None } => list_plans(),
         Command::Plans { command: Some(PlansCommand::Show { name }) } => show_plan(&name),

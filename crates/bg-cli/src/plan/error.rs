@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 
+use crate::model::ChoiceError;
+
 /// A plan cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlanError {
@@ -17,6 +19,9 @@ pub(crate) enum PlanError {
         #[source]
         source: io::Error,
     },
+    /// What it says of the model does not fit together with what was asked for.
+    #[error(transparent)]
+    Model(#[from] ChoiceError),
     /// Something in it is wrong.
     #[error("{place}: {problem}")]
     Wrong { place: Place, problem: String },
@@ -27,7 +32,7 @@ impl PlanError {
     pub(crate) fn chain(&self) -> String {
         match self {
             Self::Unreadable { source, .. } => format!("{self} ({source})"),
-            Self::Wrong { .. } => self.to_string(),
+            Self::Model(_) | Self::Wrong { .. } => self.to_string(),
         }
     }
 }

@@ -14,10 +14,15 @@ pub(crate) use error::PlanError;
 
 use bg_agents::sessions::{AgentSpec, Script};
 
+use crate::model::{Choice, ModelArgs};
+
 /// A plan that can be run.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) name: String,
+    pub(crate) model: Choice,
+    /// Whether there are scripts that nobody plays.
+    pub(crate) ignores_scripts: bool,
     pub(crate) agents: Vec<AgentSpec>,
     pub(crate) items: Vec<Item>,
 }
@@ -46,7 +51,8 @@ pub(crate) enum Work {
 pub(crate) struct Ask {
     pub(crate) agent: String,
     pub(crate) prompt: String,
-    pub(crate) script: Script,
+    /// Nothing if a language model plays it.
+    pub(crate) script: Option<Script>,
 }
 
 /// One prompt to an agent that stays between prompts.
@@ -104,15 +110,15 @@ impl Item {
 impl Plan {
     /// Reads the plan with this name: a built-in one, else a file. A file that has the name of a
     /// built-in plan is meant by `./name`.
-    pub(crate) fn load(name: &str, tools: &[&str]) -> Result<Self, PlanError> {
+    pub(crate) fn load(name: &str, tools: &[&str], model: &ModelArgs) -> Result<Self, PlanError> {
         if let Some((_, text)) = BUILTIN.iter().find(|(builtin, _)| *builtin == name) {
-            return raw::parse(name, text, tools);
+            return raw::parse(name, text, tools, model);
         }
         let text = std::fs::read_to_string(name).map_err(|source| {
             let builtin = BUILTIN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
             PlanError::Unreadable { name: name.to_owned(), builtin, source }
         })?;
-        raw::parse(name, &text, tools)
+        raw::parse(name, &text, tools, model)
     }
 }
 

@@ -9,6 +9,7 @@ use toml::Spanned;
 use super::error::{PlanError, Source};
 use super::work::Drafts;
 use super::{Item, Plan, order};
+use crate::model::{Choice, ModelArgs, PlannedModel};
 
 /// How long a session of the plan waits for its next prompt, in seconds: as long as one may.
 const SESSION_WAITS_SECS: u64 = 3600;
@@ -18,6 +19,7 @@ const SESSION_WAITS_SECS: u64 = 3600;
 struct RawPlan {
     #[serde(default, rename = "description")]
     _description: Option<String>,
+    model: Option<PlannedModel>,
     #[serde(default, rename = "agent")]
     agents: Vec<RawAgent>,
     #[serde(default, rename = "task")]
@@ -84,23 +86,29 @@ pub(super) struct RawProcess {
 }
 
 /// Reads and checks a plan. `tools` are the tools that agents may name.
-pub(super) fn parse(name: &str, text: &str, tools: &[&str]) -> Result<Plan, PlanError> {
+pub(super) fn parse(
+    name: &str,
+    text: &str,
+    tools: &[&str],
+    model: &ModelArgs,
+) -> Result<Plan, PlanError> {
     let source = Source { name, text };
     let raw: RawPlan = toml::from_str(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
         source.wrong(&span, error.message())
     })?;
+    let model = model.choose(raw.model)?;
     let agents = agents(source, raw.agents, tools)?;
-    let mut drafts = Drafts::new(source, &agents);
+    let mut drafts = Drafts::new(source, &agents, model == Choice::Script);
     drafts.add(raw.tasks, raw.sessions, raw.processes)?;
-    let drafts = drafts.done();
+    let (drafts, ignores_scripts) = drafts.done();
     if drafts.is_empty() {
         let problem = "the plan has neither a [[task]] nor a [[session]] nor a [[process]]";
         return Err(source.wrong(&(0..0), problem));
     }
     let items = order::ordered(source, drafts)?;
     let agents = agents.into_iter().map(|agent| patient(agent, &items)).collect();
-    Ok(Plan { name: name.to_owned(), agents, items })
+    Ok(Plan { name: name.to_owned(), model, ignores_scripts, agents, items })
 }
 
 /// Has the sessions of an agent wait for what their prompts come after.

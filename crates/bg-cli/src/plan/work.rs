@@ -1,5 +1,7 @@
 //! What a plan starts, before it is known what the names in `after` refer to.
 
+use std::ops::Range;
+
 use bg_agents::sessions::{AgentSpec, Script, ScriptError, is_agent_name};
 use toml::Spanned;
 
@@ -19,12 +21,15 @@ pub(super) struct Draft {
 pub(super) struct Drafts<'a> {
     source: Source<'a>,
     agents: &'a [AgentSpec],
+    /// Scripts play the agents, not a language model.
+    plays_scripts: bool,
+    ignores_scripts: bool,
     items: Vec<Draft>,
 }
 
 impl<'a> Drafts<'a> {
-    pub(super) fn new(source: Source<'a>, agents: &'a [AgentSpec]) -> Self {
-        Self { source, agents, items: Vec::new() }
+    pub(super) fn new(source: Source<'a>, agents: &'a [AgentSpec], plays_scripts: bool) -> Self {
+        Self { source, agents, plays_scripts, ignores_scripts: false, items: Vec::new() }
     }
 
     pub(super) fn add(
@@ -38,15 +43,15 @@ impl<'a> Drafts<'a> {
         processes.into_iter().try_for_each(|process| self.process(process))
     }
 
-    pub(super) fn done(self) -> Vec<Draft> {
-        self.items
+    /// Returns the items, and whether there were scripts that nobody plays.
+    pub(super) fn done(self) -> (Vec<Draft>, bool) {
+        (self.items, self.ignores_scripts)
     }
 
     fn task(&mut self, task: Spanned<RawTask>) -> Result<(), PlanError> {
         let span = task.span();
         let RawTask { name, agent, after, prompt, script } = task.into_inner();
-        let script = script.ok_or_else(|| self.source.wrong(&span, NO_SCRIPT))?;
-        let ask = self.ask(&agent, prompt, &script)?;
+        let ask = self.ask(&span, &agent, prompt, script)?;
         let label = name.as_ref().unwrap_or(&agent).get_ref().clone();
         self.push(name, after, label, Work::Task(ask))
     }
@@ -62,8 +67,7 @@ impl<'a> Drafts<'a> {
         for (number, prompt) in (1..).zip(prompts) {
             let span = prompt.span();
             let RawPrompt { after, prompt, script } = prompt.into_inner();
-            let script = script.ok_or_else(|| self.source.wrong(&span, NO_SCRIPT))?;
-            let ask = self.ask(&agent, prompt, &script)?;
+            let ask = self.ask(&span, &agent, prompt, script)?;
             let session = name.get_ref().clone();
             let label = if of == 1 { session.clone() } else { format!("{session} {number}/{of}") };
             let follows = (number > 1).then(|| first + number - 2);
@@ -118,27 +122,45 @@ impl<'a> Drafts<'a> {
         Ok(())
     }
 
+    /// Makes what stands at a place in the plan into something that an agent can be asked.
     fn ask(
-        &self,
+        &mut self,
+        place: &Range<usize>,
         agent: &Spanned<String>,
         prompt: String,
-        script: &Spanned<String>,
+        script: Option<Spanned<String>>,
     ) -> Result<Ask, PlanError> {
-        let agents = self.agents;
-        let Some(spec) = agents.iter().find(|spec| spec.name == *agent.get_ref()) else {
-            let known = agents.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", ");
-            let problem = format!("unknown agent \"{}\"; the plan has: {known}", agent.get_ref());
-            return Err(self.source.wrong(&agent.span(), problem));
-        };
-        let script = script_of(self.source, script, spec)?;
-        // A script needs no prompt; lists then show what the agent is for.
         let prompt = Some(prompt).filter(|prompt| !prompt.trim().is_empty());
+        let needed = if self.plays_scripts {
+            script.is_none().then_some(NO_SCRIPT)
+        } else {
+            prompt.is_none().then_some(NO_PROMPT)
+        };
+        if let Some(problem) = needed {
+            return Err(self.source.wrong(place, problem));
+        }
+        let spec = self.agent(agent)?;
+        self.ignores_scripts |= !self.plays_scripts && script.is_some();
+        let script = script.filter(|_| self.plays_scripts);
+        let script = script.map(|script| script_of(self.source, &script, spec)).transpose()?;
+        // A script needs no prompt; lists then show what the agent is for.
         let prompt = prompt.unwrap_or_else(|| spec.summary().to_owned());
         Ok(Ask { agent: spec.name.clone(), prompt, script })
+    }
+
+    fn agent(&self, agent: &Spanned<String>) -> Result<&'a AgentSpec, PlanError> {
+        let agents = self.agents;
+        agents.iter().find(|spec| spec.name == *agent.get_ref()).ok_or_else(|| {
+            let known = agents.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", ");
+            let problem = format!("unknown agent \"{}\"; the plan has: {known}", agent.get_ref());
+            self.source.wrong(&agent.span(), problem)
+        })
     }
 }
 
 const NO_SCRIPT: &str = "there is no `script`, and `--model script` plays nothing else";
+
+const NO_PROMPT: &str = "there is no `prompt`, and a language model needs one";
 
 const NAMES_ARE: &str =
     "lower-case letters, digits and underscores, starting with a letter, at most 61 bytes";

@@ -35,6 +35,9 @@ struct Row<'a> {
     status: &'static str,
     steps: u32,
     tool_calls: u64,
+    input_tokens: u64,
+    output_tokens: u64,
+    requests: u64,
     elapsed_ms: u128,
     output: &'a str,
     output_bytes: u64,
@@ -62,12 +65,16 @@ struct Summary<'a> {
     interrupted: bool,
     steps: u64,
     tool_calls: u64,
+    input_tokens: u64,
+    output_tokens: u64,
+    requests: u64,
     elapsed_ms: u128,
 }
 
 /// Writes the document, on one line.
 pub(crate) fn document(run: &Run) -> String {
     let results = &run.watched.results;
+    let usage = run.usage();
     let summary = Summary {
         plan: &run.plan,
         path: run.folder.display().to_string(),
@@ -76,7 +83,10 @@ pub(crate) fn document(run: &Run) -> String {
         not_started: &run.watched.not_started,
         interrupted: run.watched.interrupted,
         steps: results.iter().map(|result| u64::from(result.finished.steps())).sum(),
-        tool_calls: results.iter().map(TaskResult::tool_calls).sum(),
+        tool_calls: usage.tool_calls,
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        requests: usage.requests,
         elapsed_ms: run.elapsed.as_millis(),
     };
     let sessions = run.watched.sessions.iter().map(session_row).collect();
@@ -91,7 +101,7 @@ fn session_row((name, session): &(String, Session)) -> SessionRow<'_> {
 }
 
 fn row(result: &TaskResult) -> Row<'_> {
-    let finished = &result.finished;
+    let (finished, usage) = (&result.finished, result.usage());
     let exit = finished.outcome.output().and_then(bg_agents::Output::exit);
     // One that could not be started has the fields too, empty.
     let none = Exit { code: None, signal: None };
@@ -103,7 +113,10 @@ fn row(result: &TaskResult) -> Row<'_> {
         origin: &result.origin,
         status: status(finished),
         steps: result.finished.steps(),
-        tool_calls: result.tool_calls(),
+        tool_calls: usage.tool_calls,
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        requests: usage.requests,
         elapsed_ms: finished.elapsed().as_millis(),
         output: &result.output,
         output_bytes: result.bytes,

@@ -9,6 +9,7 @@ mod interrupt;
 mod json;
 mod live;
 mod order;
+mod player;
 mod report;
 mod rest;
 mod result;
@@ -24,11 +25,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bg_agents::core::Usage;
 pub(crate) use screen::{Screen, harmless};
 
 use crate::files::Folder;
+use crate::model::{Choice, ModelArgs};
 use crate::plan::Plan;
+use crate::secret::Secret;
 use crate::{bad_input, file_tools};
+use player::Player;
 use result::TaskResult;
 use team::Team;
 use watch::{Watch, Watched};
@@ -38,12 +43,15 @@ pub(crate) struct Options {
     pub(crate) plan: String,
     pub(crate) path: PathBuf,
     pub(crate) json: bool,
+    pub(crate) model: ModelArgs,
 }
 
 /// How a run went.
 pub(crate) struct Run {
     plan: String,
     folder: PathBuf,
+    /// A language model plays the agents, and its tokens are worth a column.
+    has_model: bool,
     watched: Watched,
     elapsed: Duration,
 }
@@ -60,7 +68,7 @@ fn tool_names() -> Vec<&'static str> {
 }
 
 pub(crate) fn run(options: &Options) -> ExitCode {
-    let plan = match Plan::load(&options.plan, &tool_names()) {
+    let plan = match Plan::load(&options.plan, &tool_names(), &options.model) {
         Ok(plan) => plan,
         Err(error) => return bad_input(&error.chain()),
     };
@@ -68,22 +76,33 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         Ok(folder) => Arc::new(folder),
         Err(error) => return bad_input(&error),
     };
-    match play(plan, &folder, options.json) {
+    let player = match Player::new(&plan.model) {
+        Ok(player) => player,
+        Err(error) => return bad_input(&format!("cannot set the model up: {error}")),
+    };
+    match play(plan, player, &folder, options.json) {
         Ok(code) => code,
         Err(error) => bad_input(&error),
     }
 }
 
-fn play(plan: Plan, folder: &Arc<Folder>, json: bool) -> Result<ExitCode, team::TeamError> {
+fn play(
+    plan: Plan,
+    player: Player,
+    folder: &Arc<Folder>,
+    json: bool,
+) -> Result<ExitCode, team::TeamError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(team::TeamError::Runtime)?;
-    let mut screen = if json { Screen::stderr() } else { Screen::stdout() };
-    let played = runtime.block_on(play_on(plan, folder, &mut screen)).map(|run| {
+    let secret = secret_of(&plan.model);
+    let screen = if json { Screen::stderr() } else { Screen::stdout() };
+    let mut screen = screen.hiding(secret.clone());
+    let played = runtime.block_on(play_on(plan, player, folder, &mut screen)).map(|run| {
         // While the runtime still heeds interrupts: whoever reads may not.
         if json {
-            screen = Screen::stdout();
+            screen = Screen::stdout().hiding(secret);
             screen.line(&json::document(&run));
         } else {
             screen.text(&report::report(&run));
@@ -95,19 +114,33 @@ fn play(plan: Plan, folder: &Arc<Folder>, json: bool) -> Result<ExitCode, team::
     played
 }
 
+fn secret_of(model: &Choice) -> Secret {
+    match model {
+        Choice::Script => Secret::default(),
+        Choice::Server(server) => server.secret(),
+    }
+}
+
 async fn play_on(
     plan: Plan,
+    player: Player,
     folder: &Arc<Folder>,
     screen: &mut Screen,
 ) -> Result<Run, team::TeamError> {
     let began = Instant::now();
     let name = plan.name.clone();
-    let team = Team::new(&plan, folder)?;
+    if let (Choice::Server(server), true) = (&plan.model, plan.ignores_scripts) {
+        let name = screen::one_line(&server.name);
+        screen.line(&format!("the scripts of the plan are not used: {name} plays its agents"));
+    }
+    let has_model = plan.model != Choice::Script;
+    let team = Team::new(&plan, folder, player)?;
     // Before anything is started that an interrupt has to stop.
     let interrupted = interrupt::stop_on_interrupt(team.root.clone())?;
     let watch = Watch::new(team, plan.items, screen);
     let watched = watch.until_over(interrupted).await;
-    Ok(Run { plan: name, folder: folder.root().to_owned(), watched, elapsed: began.elapsed() })
+    let (folder, elapsed) = (folder.root().to_owned(), began.elapsed());
+    Ok(Run { plan: name, folder, has_model, watched, elapsed })
 }
 
 impl Run {
@@ -115,6 +148,15 @@ impl Run {
     fn failed(&self) -> usize {
         let failed = self.watched.results.iter().filter(|result| result.failed()).count();
         failed + self.watched.not_started.len()
+    }
+
+    /// What all of it has cost.
+    fn usage(&self) -> Usage {
+        let mut all = Usage::default();
+        for result in &self.watched.results {
+            all.add(&result.usage());
+        }
+        all
     }
 
     fn exit_code(&self, screen: Screen) -> ExitCode {

@@ -1,5 +1,7 @@
 //! The report at the end of a run.
 
+use bg_agents::core::Usage;
+
 use super::result::{ending, receipt_words};
 use super::screen::{count, one_line, time};
 use super::{Run, TaskResult};
@@ -11,9 +13,10 @@ const LABEL_WIDTH: usize = 16;
 pub(crate) fn report(run: &Run) -> String {
     let (plan, folder) = (one_line(&run.plan), one_line(&run.folder.display().to_string()));
     let mut text = format!("report: {plan} on {folder}\n");
-    text.push_str(&row(["task", "label", "time", "steps", "calls", "how it ended"]));
+    let tokens = run.has_model.then_some(["in", "out"].map(str::to_owned));
+    text.push_str(&row(["task", "label", "time", "steps", "calls"], tokens, "how it ended"));
     for result in &run.watched.results {
-        text.push_str(&result_row(result));
+        text.push_str(&result_row(result, run.has_model));
         if let Some(receipt) = receipt_words(&result.finished) {
             text.push_str(&format!("    {receipt}\n"));
         }
@@ -28,24 +31,42 @@ pub(crate) fn report(run: &Run) -> String {
     let tasks = count(run.watched.results.len(), "task");
     let (failed, elapsed) = (run.failed(), time(run.elapsed));
     text.push_str(&format!("{tasks}, {failed} failed{interrupted}, in {elapsed}\n"));
+    if run.has_model {
+        text.push_str(&tokens_line(&run.usage()));
+    }
     text
 }
 
-fn result_row(result: &TaskResult) -> String {
+fn tokens_line(usage: &Usage) -> String {
+    let requests = count(usize::try_from(usage.requests).unwrap_or(usize::MAX), "request");
+    format!("{} tokens in, {} out, in {requests}\n", usage.input_tokens, usage.output_tokens)
+}
+
+fn result_row(result: &TaskResult, has_model: bool) -> String {
     let finished = &result.finished;
     let (ending, bytes) = (ending(finished), result.bytes);
     let rest = result.where_rest().map(|rest| format!("; {rest}")).unwrap_or_default();
     let label: String = one_line(finished.label()).chars().take(LABEL_WIDTH).collect();
-    row([
-        &finished.id.to_string(),
+    let usage = result.usage();
+    let tokens = [usage.input_tokens, usage.output_tokens].map(|tokens| tokens.to_string());
+    let cells = [
+        &*finished.id.to_string(),
         &label,
         &time(finished.elapsed()),
-        &result.finished.steps().to_string(),
-        &result.tool_calls().to_string(),
-        &format!("{ending}; {bytes} bytes of output{rest}"),
-    ])
+        &finished.steps().to_string(),
+        &usage.tool_calls.to_string(),
+    ];
+    let ending = format!("{ending}; {bytes} bytes of output{rest}");
+    row(cells, has_model.then_some(tokens), &ending)
 }
 
-fn row([id, label, time, steps, calls, ending]: [&str; 6]) -> String {
-    format!("  {id:<11} {label:<LABEL_WIDTH$} {time:>9} {steps:>5} {calls:>5}  {ending}\n")
+/// Tokens have columns where there are any.
+fn row(
+    [id, label, time, steps, calls]: [&str; 5],
+    tokens: Option<[String; 2]>,
+    ending: &str,
+) -> String {
+    let tokens = tokens.map(|[input, output]| format!(" {input:>8} {output:>7}"));
+    let tokens = tokens.unwrap_or_default();
+    format!("  {id:<11} {label:<LABEL_WIDTH$} {time:>9} {steps:>5} {calls:>5}{tokens}  {ending}\n")
 }

@@ -1,8 +1,9 @@
 //! How one task of a run ended, in the forms in which it is shown.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use bg_agents::core::{Finished, Kind, Output, OutputLog, Status, text};
+use bg_agents::core::{Finished, Kind, Output, OutputLog, Status, Usage, text};
 use bg_agents::tools::status_word;
 use serde::Serialize;
 use serde_json::Value;
@@ -10,6 +11,7 @@ use serde_json::Value;
 use super::rest::Rest;
 use super::screen::{count, harmless, one_line, time};
 use crate::plan::Item;
+use crate::secret::Secret;
 
 /// Lines of an output that are printed when it arrives.
 const SHOWN_LINES: usize = 40;
@@ -50,12 +52,22 @@ pub(crate) struct TaskResult {
 }
 
 impl TaskResult {
-    pub(crate) fn of(finished: &Arc<Finished>, origin: Origin, dismissed: bool) -> Self {
+    pub(crate) fn of(
+        finished: &Arc<Finished>,
+        origin: Origin,
+        dismissed: bool,
+        secret: &Secret,
+    ) -> Self {
         let log = finished.log().filter(|_| finished.id.kind() == Kind::PROCESS);
         let said = || finished.outcome.output().map(|output| output.text.clone());
         let output = log.map_or_else(|| said().unwrap_or_default(), whole);
         let omitted = log.map_or(0, OutputLog::omitted);
         let bytes = log.map_or(output.len() as u64, OutputLog::total);
+        // Before anything is cut: half a key is a secret too.
+        let output = match secret.hidden_in(&output) {
+            Cow::Borrowed(_) => output,
+            Cow::Owned(hidden) => hidden,
+        };
         let rest = if is_cut(&output) { Rest::save(finished.id, &output) } else { None };
         let finished = finished.clone();
         Self { finished, origin, output, bytes, omitted, dismissed, rest }
@@ -67,8 +79,9 @@ impl TaskResult {
         !meant && !self.finished.outcome.is_success()
     }
 
-    pub(crate) fn tool_calls(&self) -> u64 {
-        self.finished.outcome.output().map_or(0, |output| output.usage().tool_calls)
+    /// What it has cost, those that it called included.
+    pub(crate) fn usage(&self) -> Usage {
+        self.finished.outcome.output().map(Output::usage).unwrap_or_default()
     }
 
     /// What is printed when it arrives.

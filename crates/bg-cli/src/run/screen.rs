@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use crate::secret::Secret;
+
 /// Where lines go.
 ///
 /// A reader that has gone away (`bg run survey | head`) is no reason to stop what runs: the rest is
@@ -9,15 +11,25 @@ use std::io::{self, Write};
 pub(crate) struct Screen {
     out: Box<dyn Write>,
     broken: Option<io::Error>,
+    secret: Secret,
 }
 
 impl Screen {
     pub(crate) fn stdout() -> Self {
-        Self { out: Box::new(io::stdout()), broken: None }
+        Self { out: Box::new(io::stdout()), broken: None, secret: Secret::default() }
     }
 
     pub(crate) fn stderr() -> Self {
-        Self { out: Box::new(io::stderr()), broken: None }
+        Self { out: Box::new(io::stderr()), broken: None, secret: Secret::default() }
+    }
+
+    /// Keeps a secret out of what is printed.
+    pub(crate) fn hiding(self, secret: Secret) -> Self {
+        Self { secret, ..self }
+    }
+
+    pub(crate) fn secret(&self) -> &Secret {
+        &self.secret
     }
 
     pub(crate) fn line(&mut self, line: &str) {
@@ -26,6 +38,7 @@ impl Screen {
 
     pub(crate) fn text(&mut self, text: &str) {
         if self.broken.is_none() {
+            let text = self.secret.hidden_in(text);
             let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
             self.broken = written.err();
         }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use bg_agents::core::{Scope, TaskId};
 use bg_agents::process::{ProcessError, ProcessSpec, Processes};
 use bg_agents::sessions::{
-    Agents, InvokeError, Models, Prompted, RunOptions, ScriptError, ScriptModel, SessionCommand,
+    Agents, InvokeError, Model, Models, Prompted, RunOptions, ScriptError, SessionCommand,
 };
 use bg_agents::{Background, BuildError};
 
-use super::script::{Answer, Unscripted};
+use super::player::Player;
 use crate::file_tools::file_tools;
 use crate::files::Folder;
 use crate::plan::{Ask, Plan, PlannedProcess, PlannedPrompt};
@@ -65,11 +65,16 @@ pub(crate) struct Team {
     pub(crate) root: Scope,
     agents: Agents,
     folder: Arc<Folder>,
+    player: Player,
 }
 
 impl Team {
-    pub(crate) fn new(plan: &Plan, folder: &Arc<Folder>) -> Result<Self, TeamError> {
-        let models = Models::new("script", Unscripted::new()?);
+    pub(crate) fn new(
+        plan: &Plan,
+        folder: &Arc<Folder>,
+        player: Player,
+    ) -> Result<Self, TeamError> {
+        let models = Models::new("model", player.of_unplanned()?);
         let background = Background::builder()
             .models(models)
             .folder(folder.root())
@@ -78,7 +83,7 @@ impl Team {
             .build()?;
         let root = background.root_scope();
         let agents = background.agents().cloned().ok_or(BuildError::NoModels)?;
-        Ok(Self { background, root, agents, folder: folder.clone() })
+        Ok(Self { background, root, agents, folder: folder.clone(), player })
     }
 
     pub(crate) fn start_task(
@@ -87,8 +92,8 @@ impl Team {
         ask: Ask,
         prompt: String,
     ) -> Result<TaskId, TeamError> {
-        let model = ScriptModel::new(ask.script);
-        let options = RunOptions::default().with_model(model).with_label(label);
+        let model = self.player.of_task(ask.script);
+        let options = options(model, label);
         Ok(self.agents.spawn(&self.root, &ask.agent, prompt, options)?)
     }
 
@@ -103,8 +108,8 @@ impl Team {
         if follows.is_some() && self.session(&ask.agent, &session).is_none() {
             return Err(TeamError::SessionOver);
         }
-        let model = Answer::new(ask.script, prompt.clone());
-        let options = RunOptions::default().with_model(model).with_label(label);
+        let model = self.player.of_prompt(ask.script, &prompt);
+        let options = options(model, label);
         let prompt = SessionCommand::Prompt(prompt);
         match self.agents.prompt(&self.root, &ask.agent, &session, prompt, options)? {
             Prompted::Queued { task } => Ok(task),
@@ -133,5 +138,13 @@ impl Team {
             spec = spec.label(label);
         }
         Ok(Processes::new(&self.root).spawn(spec)?)
+    }
+}
+
+fn options(model: Option<Arc<dyn Model>>, label: &str) -> RunOptions {
+    let options = RunOptions::default().with_label(label);
+    match model {
+        Some(model) => options.with_model(model),
+        None => options,
     }
 }

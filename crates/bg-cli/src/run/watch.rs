@@ -255,7 +255,7 @@ impl<'a> Watch<'a> {
         let origin = at.map(|at| self.origin(at)).unwrap_or_default();
         // What a session does unasked is stopped with it, when nobody asks it any more.
         let dismissed = at.is_none() || self.dismissed.contains(&id);
-        let result = TaskResult::of(claim.finished(), origin, dismissed);
+        let result = TaskResult::of(claim.finished(), origin, dismissed, self.screen.secret());
         self.screen.text(&result.block());
         claim.ack();
         let failed = result.failed();

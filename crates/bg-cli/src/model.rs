@@ -1,0 +1,188 @@
+//! What plays the agents: the scripts of the plan, or a language model behind a server.
+//!
+//! It is chosen and set up before anything starts, from the command line and the plan together.
+
+use std::num::NonZeroU64;
+use std::str::FromStr;
+
+use bg_models::{BuildError, OpenAiCompatible};
+use serde::Deserialize;
+
+use crate::secret::Secret;
+
+/// What the command line says of the model.
+#[derive(clap::Args)]
+pub(crate) struct ModelArgs {
+    /// What plays the agents: `script`, which is the script of each task, or `openai:NAME`, a model
+    /// behind a server that speaks the `OpenAI` chat protocol. Unless the plan says it, `script`.
+    #[arg(long, value_name = "MODEL")]
+    model: Option<ModelName>,
+    /// Where the model's server is: http://127.0.0.1:8080/v1, for example.
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// The environment variable that holds the server's key.
+    #[arg(long, value_name = "VAR")]
+    key_env: Option<String>,
+    /// How many tokens a request and its answer may have together.
+    #[arg(long, value_name = "N")]
+    context_window: Option<NonZeroU64>,
+}
+
+/// What `--model` can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ModelName {
+    Script,
+    OpenAi(String),
+}
+
+/// This is no model.
+#[derive(Debug, thiserror::Error)]
+#[error("a model is `script` or `openai:NAME`")]
+pub(crate) struct ModelNameError;
+
+impl FromStr for ModelName {
+    type Err = ModelNameError;
+
+    fn from_str(text: &str) -> Result<Self, ModelNameError> {
+        match text.strip_prefix(OPENAI) {
+            Some(name) if !name.trim().is_empty() => Ok(Self::OpenAi(name.to_owned())),
+            None if text == "script" => Ok(Self::Script),
+            _ => Err(ModelNameError),
+        }
+    }
+}
+
+const OPENAI: &str = "openai:";
+
+/// What a plan says of the model.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlannedModel {
+    name: String,
+    base_url: Option<String>,
+    key_env: Option<String>,
+    context_window: Option<NonZeroU64>,
+}
+
+/// What plays the agents.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    Script,
+    Server(Server),
+}
+
+/// A model behind a server, which is not asked yet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) name: String,
+    base_url: String,
+    key_env: Option<String>,
+    context_window: Option<NonZeroU64>,
+}
+
+/// What was said of the model does not fit together.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum ChoiceError {
+    #[error(
+        "{0} says something of a language model, and scripts play the agents: add --model openai:NAME"
+    )]
+    OnlyForServer(&'static str),
+    #[error(
+        "where is the server of the model \"{0}\"? Add --base-url URL, or `base_url` to [model]"
+    )]
+    NoBaseUrl(String),
+}
+
+impl ModelArgs {
+    /// Chooses the model. What the command line says wins over what the plan says, each by itself.
+    pub(crate) fn choose(&self, planned: Option<PlannedModel>) -> Result<Choice, ChoiceError> {
+        let name = match (&self.model, &planned) {
+            (Some(ModelName::OpenAi(name)), _) => name.clone(),
+            (None, Some(planned)) => {
+                // Both spellings are understood: that of the option, and the bare name.
+                planned.name.strip_prefix(OPENAI).unwrap_or(&planned.name).to_owned()
+            }
+            (Some(ModelName::Script), _) | (None, None) => return self.script(),
+        };
+        let (base_url, key_env, window) = planned.map_or((None, None, None), |planned| {
+            (planned.base_url, planned.key_env, planned.context_window)
+        });
+        let Some(base_url) = self.base_url.clone().or(base_url) else {
+            return Err(ChoiceError::NoBaseUrl(name));
+        };
+        let key_env = self.key_env.clone().or(key_env);
+        let context_window = self.context_window.or(window);
+        Ok(Choice::Server(Server { name, base_url, key_env, context_window }))
+    }
+
+    fn script(&self) -> Result<Choice, ChoiceError> {
+        let given = [
+            (self.base_url.is_some(), "--base-url"),
+            (self.key_env.is_some(), "--key-env"),
+            (self.context_window.is_some(), "--context-window"),
+        ];
+        match given.into_iter().find(|(is_given, _)| *is_given) {
+            Some((_, option)) => Err(ChoiceError::OnlyForServer(option)),
+            None => Ok(Choice::Script),
+        }
+    }
+}
+
+impl Server {
+    /// Sets the model up. Connects to nothing.
+    pub(crate) fn build(&self) -> Result<OpenAiCompatible, BuildError> {
+        let mut builder = OpenAiCompatible::builder(self.base_url.as_str(), self.name.as_str());
+        if let Some(variable) = &self.key_env {
+            builder = builder.key_from_env(variable.as_str());
+        }
+        if let Some(tokens) = self.context_window {
+            builder = builder.context_window(tokens.get());
+        }
+        builder.build()
+    }
+
+    /// The key, to be kept out of everything that is printed or saved.
+    pub(crate) fn secret(&self) -> Secret {
+        self.key_env.as_deref().map(Secret::of_variable).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(model: Option<&str>, base_url: Option<&str>) -> ModelArgs {
+        ModelArgs {
+            model: model.map(|model| model.parse().unwrap()),
+            base_url: base_url.map(str::to_owned),
+            key_env: None,
+            context_window: None,
+        }
+    }
+
+    fn planned(text: &str) -> Option<PlannedModel> {
+        Some(toml::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn the_command_line_wins_field_by_field() {
+        let plan = "name = \"small\"\nbase_url = \"http://a/v1\"\ncontext_window = 4096\n";
+        let choice = asked(Some("openai:large"), None).choose(planned(plan));
+        let Ok(Choice::Server(server)) = choice else { panic!("{choice:?}") };
+        assert_eq!((&*server.name, &*server.base_url), ("large", "http://a/v1"));
+        assert_eq!(server.context_window, NonZeroU64::new(4096));
+        assert_eq!(asked(Some("script"), None).choose(planned(plan)), Ok(Choice::Script));
+        assert_eq!(asked(None, None).choose(None), Ok(Choice::Script));
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        let wrong = asked(None, Some("http://a")).choose(None);
+        assert_eq!(wrong, Err(ChoiceError::OnlyForServer("--base-url")));
+        let wrong = asked(None, None).choose(planned("name = \"openai:x\""));
+        assert_eq!(wrong, Err(ChoiceError::NoBaseUrl("x".to_owned())));
+        for name in ["", "x", "openai:", "openai: ", "Script"] {
+            assert!(name.parse::<ModelName>().is_err(), "{name:?}");
+        }
+    }
+}

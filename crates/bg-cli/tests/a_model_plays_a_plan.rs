@@ -1,0 +1,174 @@
+//! A plan whose agents are played by a model behind a server: what it costs, and what goes wrong.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says why")]
+
+mod support;
+
+use std::process::Output;
+
+use serde_json::Value;
+use support::server::{Reply, Server, last_text};
+use support::{Folder, bg, stderr, stdout};
+
+const PLAN: &str = r#"
+[[agent]]
+name = "reader"
+instructions = "You read."
+tools = ["ListFiles"]
+[[agent]]
+name = "editor"
+
+[[task]]
+name = "names"
+agent = "reader"
+prompt = "Which files are there?"
+[[task]]
+name = "short"
+agent = "editor"
+prompt = "Say something short."
+[[session]]
+name = "talk"
+agent = "editor"
+[[session.prompt]]
+prompt = "Remember the word crocus."
+[[session.prompt]]
+after = ["names", "short"]
+prompt = "Merge it."
+"#;
+
+/// Plays the plan above: a call and an answer, an answer, and two answers in a session.
+fn plays(_: usize, body: &Value) -> Reply {
+    let last = last_text(body);
+    let messages = body["messages"].as_array().unwrap();
+    if messages.iter().any(|message| message["role"] == "tool") {
+        return Reply::Say("two files", 30, 3);
+    }
+    match () {
+        () if last.contains("Which files") => Reply::Call("ListFiles", "{}", 20, 7),
+        () if last.contains("something short") => Reply::Say("ok", 5, 1),
+        () if last.contains("Merge it") => Reply::Say("merged", 100, 11),
+        () if last.contains("crocus") => Reply::Say("noted", 9, 2),
+        () => Reply::Say("I was not asked that", 1000, 1000),
+    }
+}
+
+/// Runs a plan with the model of a server.
+fn play(folder: &Folder, server: &Server, plan: &str, more: &[&str]) -> Output {
+    let plan = folder.plan(plan);
+    let mut command = bg(&["run", "--model", "openai:tiny", "--base-url", &server.base_url]);
+    command.arg(plan).arg("--path").arg(folder.path()).args(more);
+    command.output().unwrap()
+}
+
+fn document(output: &Output) -> Value {
+    let text = stdout(output);
+    serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}\n{}", stderr(output)))
+}
+
+fn tokens(row: &Value) -> [u64; 3] {
+    ["input_tokens", "output_tokens", "requests"].map(|field| row[field].as_u64().unwrap())
+}
+
+#[track_caller]
+fn row<'a>(document: &'a Value, label: &str) -> &'a Value {
+    let rows = document["tasks"].as_array().unwrap();
+    rows.iter().find(|row| row["label"] == label).unwrap_or_else(|| panic!("no {label}"))
+}
+
+#[test]
+fn the_tokens_are_those_that_the_server_has_counted() {
+    let (folder, server) = (Folder::new(), Server::new(plays));
+    let output = play(&folder, &server, PLAN, &["--json"]);
+    let document = document(&output);
+    assert_eq!(output.status.code(), Some(0), "{document:#}");
+    assert_eq!(tokens(row(&document, "names")), [50, 10, 2]);
+    assert_eq!(tokens(row(&document, "short")), [5, 1, 1]);
+    assert_eq!(tokens(row(&document, "talk 1/2")), [9, 2, 1]);
+    assert_eq!(tokens(row(&document, "talk 2/2")), [100, 11, 1]);
+    assert_eq!(tokens(&document["summary"]), [164, 24, 5]);
+    assert_eq!(row(&document, "names")["output"], "two files");
+    assert_eq!(row(&document, "talk 2/2")["output"], "merged");
+    let merge = server.requests().into_iter().find(|(_, body)| last_text(body).contains("Merge"));
+    let (head, body) = merge.unwrap();
+    assert!(head.starts_with("POST /v1/chat/completions "), "{head}");
+    assert_eq!(body["model"], "tiny");
+    // The session remembers, and is told what the others have found.
+    assert!(
+        body.to_string().contains("crocus") && last_text(&body).contains("two files"),
+        "{body}"
+    );
+}
+
+#[test]
+fn the_report_has_columns_of_tokens_and_their_sum() {
+    let (folder, server) = (Folder::new(), Server::new(plays));
+    let text = stdout(&play(&folder, &server, PLAN, &[]));
+    let (_, report) = text.split_once("report: ").unwrap();
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines: Vec<String> = report.lines().map(words).collect();
+    assert!(
+        lines.contains(&"task label time steps calls in out how it ended".to_owned()),
+        "{text}"
+    );
+    let is_row = |line: &&String| line.contains(" names ");
+    let row = lines.iter().find(is_row).unwrap();
+    assert!(row.contains(" 2 1 50 10 completed"), "{text}");
+    assert_eq!(lines.last().unwrap(), "164 tokens in, 24 out, in 5 requests", "{text}");
+}
+
+#[test]
+fn the_plan_can_name_the_model_and_its_scripts_are_not_used() {
+    let (folder, server) = (Folder::new(), Server::new(|_, _| Reply::Say("hello", 3, 2)));
+    let url = &server.base_url;
+    let plan = format!(
+        "[model]\nname = \"tiny\"\nbase_url = \"{url}\"\n[[agent]]\nname = \"a\"\n\
+         [[task]]\nagent = \"a\"\nprompt = \"greet\"\nscript = \"say from the script\"\n"
+    );
+    let output = support::run_plan(&folder, &plan, &[]);
+    let text = stdout(&output);
+    assert!(text.contains("\n  hello\n") && !text.contains("from the script"), "{text}");
+    let note = "the scripts of the plan are not used: tiny plays its agents\n";
+    assert_eq!(text.matches(note).count(), 1, "{text}");
+    // The option wins, and then no server is asked.
+    let output = support::run_plan(&folder, &plan, &["--model", "script"]);
+    assert!(stdout(&output).contains("from the script") && server.requests().len() == 1);
+}
+
+#[test]
+fn a_server_that_has_no_time_is_asked_again() {
+    let busy_once = |nth, _: &Value| if nth == 0 { Reply::Busy } else { Reply::Say("now", 8, 4) };
+    let (folder, server) = (Folder::new(), Server::new(busy_once));
+    let plan = "[[agent]]\nname = \"a\"\n[[task]]\nagent = \"a\"\nprompt = \"go\"\n";
+    let output = play(&folder, &server, plan, &["--json"]);
+    let document = document(&output);
+    assert_eq!(output.status.code(), Some(0), "{document:#}");
+    assert_eq!((server.requests().len(), &tokens(&document["summary"])[..2]), (2, &[8, 4][..]));
+}
+
+#[test]
+fn what_does_not_fit_together_starts_nothing() {
+    let plan = "[[agent]]\nname = \"a\"\n[[task]]\nagent = \"a\"\nscript = \"say x\"\n";
+    let folder = Folder::new();
+    let refused = |more: &[&str], message: &str| {
+        let output = support::run_plan(&folder, plan, more);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()));
+        assert!(stderr(&output).contains(message), "{more:?}: {}", stderr(&output));
+    };
+    let tiny = ["--model", "openai:tiny"];
+    let at = |url| [&tiny[..], &["--base-url", url]].concat();
+    refused(&tiny, "where is the server of the model \"tiny\"? Add --base-url URL");
+    refused(&["--base-url", "http://127.0.0.1:1"], "add --model openai:NAME");
+    refused(&["--model", "large"], "a model is `script` or `openai:NAME`");
+    refused(
+        &at("http://127.0.0.1:1"),
+        ":3:1: there is no `prompt`, and a language model needs one",
+    );
+    let plan = plan.replace("script = \"say x\"", "prompt = \"go\"");
+    let refused = |more: &[&str], message: &str| {
+        let output = support::run_plan(&folder, &plan, more);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()));
+        assert_eq!(stderr(&output), format!("bg: cannot set the model up: {message}\n"));
+    };
+    refused(&at("gopher://x"), "the base URL has to begin with http:// or https://");
+    let keyed = [&at("http://127.0.0.1:1")[..], &["--key-env", "BG_TEST_UNSET"]].concat();
+    refused(&keyed, "the key is missing: set the environment variable BG_TEST_UNSET");
+}
