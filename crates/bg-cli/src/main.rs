@@ -7,6 +7,7 @@ mod plan;
 mod run;
 mod secret;
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -56,6 +57,9 @@ struct RunArgs {
     json: bool,
     #[command(flatten)]
     model: model::ModelArgs,
+    /// End the run, as failed, when so many tokens were spent, in and out.
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<NonZeroU64>,
 }
 
 #[derive(Subcommand)]
@@ -71,8 +75,8 @@ fn main() -> ExitCode {
     // Before everything else: what a killed `bg` has started is ended by its guard.
     bg_agents::process::guard_main();
     match Cli::parse().command {
-        Command::Run(RunArgs { plan, path, json, model }) => {
-            run::run(&run::Options { plan, path, json, model })
+        Command::Run(RunArgs { plan, path, json, model, max_tokens }) => {
+            run::run(&run::Options { plan, path, json, model, max_tokens })
         }
         Command::Plans { command: None } => list_plans(),
         Command::Plans { command: Some(PlansCommand::Show { name }) } => show_plan(&name),

@@ -172,3 +172,42 @@ fn what_does_not_fit_together_starts_nothing() {
     let keyed = [&at("http://127.0.0.1:1")[..], &["--key-env", "BG_TEST_UNSET"]].concat();
     refused(&keyed, "the key is missing: set the environment variable BG_TEST_UNSET");
 }
+
+#[test]
+fn a_run_ends_when_its_tokens_are_spent() {
+    // One answers for too many, while the other waits for its own and a process serves.
+    let script = |_, body: &Value| match last_text(body).contains("spend") {
+        true => Reply::Call("ListFiles", "{}", 90, 20),
+        false => Reply::Hang,
+    };
+    let (folder, server) = (Folder::new(), Server::new(script));
+    let plan = r#"
+        [[agent]]
+        name = "a"
+        tools = ["ListFiles"]
+        [[task]]
+        name = "spends"
+        agent = "a"
+        prompt = "spend it"
+        [[task]]
+        name = "hangs"
+        agent = "a"
+        prompt = "wait"
+        [[task]]
+        name = "later"
+        agent = "a"
+        after = ["spends"]
+        prompt = "spend it too"
+        [[process]]
+        command = "sleep 1000"
+    "#;
+    let output = play(&folder, &server, plan, &["--max-tokens", "100"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("the tokens of --max-tokens are spent: stopping everything\n"), "{text}");
+    assert!(text.contains("not started: later: the tokens of the run are spent\n"), "{text}");
+    let sum = "3 tasks, 4 failed, stopped by --max-tokens 100 after 110, in ";
+    assert!(text.contains(sum), "{text}");
+    let requests = server.requests();
+    assert_eq!(requests.iter().filter(|(_, body)| last_text(body).contains("spend")).count(), 1);
+}

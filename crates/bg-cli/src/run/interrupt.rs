@@ -8,6 +8,8 @@ use std::time::Duration;
 use bg_agents::core::{CloseReport, Scope};
 use tokio::sync::oneshot;
 
+use super::stop::{Ends, Stop};
+
 /// What tasks get to end by themselves after an interrupt: two seconds, and what it takes to reap a
 /// process that was killed after them.
 const GRACE: Duration = Duration::from_millis(2500);
@@ -15,26 +17,30 @@ const GRACE: Duration = Duration::from_millis(2500);
 /// How long the report may take after the second interrupt.
 const LAST: Duration = Duration::from_secs(1);
 
-/// What came of an interrupt, for the one who tells of it.
+/// What came of a stop, for the one who tells of it.
 pub(crate) struct Interrupted {
-    /// Completes when the first interrupt has come.
-    pub(crate) begun: oneshot::Receiver<()>,
+    /// Completes when the first interrupt, or another reason to stop, has come.
+    pub(crate) begun: oneshot::Receiver<Stop>,
     /// Completes when everything was stopped because of it.
     pub(crate) over: oneshot::Receiver<CloseReport>,
 }
 
-/// Stops everything in a scope when an interrupt comes, and at once when a second one does.
+/// Stops everything in a scope when an interrupt comes or the run is to end, and at once when an
+/// interrupt comes after that.
 ///
 /// This is a task of its own: the one who prints may be blocked by whoever reads. After a second
 /// interrupt the command ends whether or not its report could be printed.
-pub(crate) fn stop_on_interrupt(root: Scope) -> io::Result<Interrupted> {
+pub(crate) fn stop_on_interrupt(root: Scope, ends: Ends) -> io::Result<Interrupted> {
     let mut interrupts = Interrupts::new()?;
     let (first_came, begun) = oneshot::channel();
     let (end, over) = oneshot::channel();
     tokio::spawn(async move {
-        interrupts.next().await;
+        let stop = tokio::select! {
+            () = interrupts.next() => Stop::Interrupt,
+            stop = ends.wanted() => stop,
+        };
         // Nobody may be listening any more, and the stop is made all the same.
-        let _ = first_came.send(());
+        let _ = first_came.send(stop);
         let first = tokio::select! {
             report = root.close(GRACE) => Some(report),
             () = interrupts.next() => None,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::result::{Origin, receipt, status};
 use super::sessions::Session;
-use super::{Run, TaskResult};
+use super::{Run, Stop, TaskResult};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -63,6 +63,8 @@ struct Summary<'a> {
     failed: usize,
     not_started: &'a [String],
     interrupted: bool,
+    /// Stopped because as many tokens were spent as may be.
+    max_tokens_spent: bool,
     steps: u64,
     tool_calls: u64,
     input_tokens: u64,
@@ -81,7 +83,8 @@ pub(crate) fn document(run: &Run) -> String {
         tasks: results.len(),
         failed: run.failed(),
         not_started: &run.watched.not_started,
-        interrupted: run.watched.interrupted,
+        interrupted: run.stop() == Some(Stop::Interrupt),
+        max_tokens_spent: run.stop() == Some(Stop::Tokens),
         steps: results.iter().map(|result| u64::from(result.finished.steps())).sum(),
         tool_calls: usage.tool_calls,
         input_tokens: usage.input_tokens,

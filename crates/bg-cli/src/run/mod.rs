@@ -8,6 +8,7 @@
 mod interrupt;
 mod json;
 mod live;
+mod meter;
 mod order;
 mod player;
 mod report;
@@ -16,10 +17,12 @@ mod result;
 mod screen;
 mod script;
 mod sessions;
+mod stop;
 mod team;
 mod told;
 mod watch;
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -33,8 +36,10 @@ use crate::model::{Choice, ModelArgs};
 use crate::plan::Plan;
 use crate::secret::Secret;
 use crate::{bad_input, file_tools};
+use meter::Meter;
 use player::Player;
 use result::TaskResult;
+use stop::{Ends, Stop};
 use team::Team;
 use watch::{Watch, Watched};
 
@@ -44,6 +49,8 @@ pub(crate) struct Options {
     pub(crate) path: PathBuf,
     pub(crate) json: bool,
     pub(crate) model: ModelArgs,
+    /// How many tokens may be spent, in and out.
+    pub(crate) max_tokens: Option<NonZeroU64>,
 }
 
 /// How a run went.
@@ -52,6 +59,7 @@ pub(crate) struct Run {
     folder: PathBuf,
     /// A language model plays the agents, and its tokens are worth a column.
     has_model: bool,
+    meter: Meter,
     watched: Watched,
     elapsed: Duration,
 }
@@ -76,7 +84,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         Ok(folder) => Arc::new(folder),
         Err(error) => return bad_input(&error),
     };
-    let player = match Player::new(&plan.model) {
+    let player = match Player::new(&plan.model, Meter::new(options.max_tokens)) {
         Ok(player) => player,
         Err(error) => return bad_input(&format!("cannot set the model up: {error}")),
     };
@@ -134,13 +142,15 @@ async fn play_on(
         screen.line(&format!("the scripts of the plan are not used: {name} plays its agents"));
     }
     let has_model = plan.model != Choice::Script;
+    let meter = player.meter().clone();
+    let ends = Ends { spent: meter.spent().clone() };
     let team = Team::new(&plan, folder, player)?;
     // Before anything is started that an interrupt has to stop.
-    let interrupted = interrupt::stop_on_interrupt(team.root.clone())?;
+    let interrupted = interrupt::stop_on_interrupt(team.root.clone(), ends)?;
     let watch = Watch::new(team, plan.items, screen);
     let watched = watch.until_over(interrupted).await;
     let (folder, elapsed) = (folder.root().to_owned(), began.elapsed());
-    Ok(Run { plan: name, folder, has_model, watched, elapsed })
+    Ok(Run { plan: name, folder, has_model, meter, watched, elapsed })
 }
 
 impl Run {
@@ -159,14 +169,24 @@ impl Run {
         all
     }
 
+    /// Why it was stopped. That the last tokens were spent counts also when the last task came to
+    /// its end with them: whether it did is a matter of chance.
+    fn stop(&self) -> Option<Stop> {
+        self.watched.stop.or_else(|| self.meter.spent().is_cancelled().then_some(Stop::Tokens))
+    }
+
     fn exit_code(&self, screen: Screen) -> ExitCode {
-        if self.watched.interrupted {
+        if self.stop() == Some(Stop::Interrupt) {
             return ExitCode::from(INTERRUPTED);
         }
         if let Some(error) = screen.error() {
             Screen::stderr().line(&format!("bg: cannot write the report: {error}"));
             return ExitCode::FAILURE;
         }
-        if self.failed() > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        if self.stop().is_some() || self.failed() > 0 {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        }
     }
 }

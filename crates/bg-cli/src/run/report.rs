@@ -1,10 +1,12 @@
 //! The report at the end of a run.
 
+use std::num::NonZeroU64;
+
 use bg_agents::core::Usage;
 
 use super::result::{ending, receipt_words};
 use super::screen::{count, one_line, time};
-use super::{Run, TaskResult};
+use super::{Meter, Run, Stop, TaskResult};
 
 /// Longest label in the table, in letters.
 const LABEL_WIDTH: usize = 16;
@@ -27,14 +29,24 @@ pub(crate) fn report(run: &Run) -> String {
     if let Some(note) = run.watched.note() {
         text.push_str(&format!("  {note}\n"));
     }
-    let interrupted = if run.watched.interrupted { ", interrupted" } else { "" };
+    let stopped = match run.stop() {
+        Some(Stop::Interrupt) => ", interrupted".to_owned(),
+        Some(Stop::Tokens) => spent(&run.meter),
+        None => String::new(),
+    };
     let tasks = count(run.watched.results.len(), "task");
     let (failed, elapsed) = (run.failed(), time(run.elapsed));
-    text.push_str(&format!("{tasks}, {failed} failed{interrupted}, in {elapsed}\n"));
+    text.push_str(&format!("{tasks}, {failed} failed{stopped}, in {elapsed}\n"));
     if run.has_model {
         text.push_str(&tokens_line(&run.usage()));
     }
     text
+}
+
+/// `, stopped by --max-tokens 1000 after 1012`.
+fn spent(meter: &Meter) -> String {
+    let limit = meter.limit().map_or(0, NonZeroU64::get);
+    format!(", stopped by --max-tokens {limit} after {}", meter.tokens())
 }
 
 fn tokens_line(usage: &Usage) -> String {

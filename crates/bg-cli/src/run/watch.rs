@@ -11,6 +11,7 @@ use super::order::{Next, Order, State};
 use super::result::{Origin, TaskResult, summary};
 use super::screen::{Screen, count, one_line};
 use super::sessions::{Session, Sessions};
+use super::stop::Stop;
 use super::team::{Team, TeamError};
 use super::told::Told;
 use crate::plan::{Ask, Item, Work};
@@ -40,7 +41,8 @@ pub(crate) struct Watched {
     pub(crate) sessions: Vec<(String, Session)>,
     pub(crate) not_started: Vec<String>,
     pub(crate) missed: u64,
-    pub(crate) interrupted: bool,
+    /// Why it was stopped before its plan was done, if it was.
+    pub(crate) stop: Option<Stop>,
 }
 
 impl<'a> Watch<'a> {
@@ -150,7 +152,7 @@ impl<'a> Watch<'a> {
     /// Returns when everything has ended and was printed.
     pub(crate) async fn until_over(mut self, interrupted: Interrupted) -> Watched {
         let Interrupted { mut begun, mut over } = interrupted;
-        let mut is_interrupted = false;
+        let mut stop = None;
         while self.order.is_open() || self.sessions.are_open() {
             if !self.order.is_working() {
                 self.dismiss();
@@ -158,10 +160,11 @@ impl<'a> Watch<'a> {
             let inbox = self.team.root.inbox();
             tokio::select! {
                 biased;
-                _ = &mut begun, if !is_interrupted => {
-                    is_interrupted = true;
-                    self.screen.line("interrupted: stopping everything (once more to kill at once)");
-                    self.give_up();
+                begun = &mut begun, if stop.is_none() => {
+                    let why = begun.unwrap_or(Stop::Interrupt);
+                    stop = Some(why);
+                    self.screen.line(why.announcement());
+                    self.give_up(why);
                 }
                 // What was stopped is in the inbox by now; what could not be would never come.
                 report = &mut over => {
@@ -174,24 +177,24 @@ impl<'a> Watch<'a> {
                 claim = inbox.next() => self.take(claim),
             }
         }
-        self.watched(is_interrupted)
+        self.watched(stop)
     }
 
-    fn watched(self, interrupted: bool) -> Watched {
+    fn watched(self, stop: Option<Stop>) -> Watched {
         Watched {
             results: self.results.into_values().collect(),
             sessions: self.sessions.into_begun().collect(),
             not_started: self.not_started,
             missed: self.missed,
-            interrupted,
+            stop,
         }
     }
 
     /// Starts nothing any more.
-    fn give_up(&mut self) {
+    fn give_up(&mut self, why: Stop) {
         let waiting: Vec<usize> = self.order.waiting().collect();
         for at in waiting {
-            self.skip(at, "the run was interrupted");
+            self.skip(at, why.reason());
         }
     }
 

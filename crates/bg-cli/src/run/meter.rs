@@ -1,0 +1,77 @@
+//! What the models of a run have cost, counted while they work, and its bound.
+//!
+//! Every request of a run goes through a [`Metered`] model, those of agents that others call and
+//! those that make a conversation smaller too, so there is nothing to reconcile.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bg_agents::core::Usage;
+use bg_agents::sessions::{Model, ModelError, ModelInfo, ModelReply, ModelRequest};
+use tokio_util::sync::CancellationToken;
+
+/// Adds up the tokens of a run. Clones share the sum.
+#[derive(Clone)]
+pub(crate) struct Meter {
+    tokens: Arc<AtomicU64>,
+    limit: Option<NonZeroU64>,
+    spent: CancellationToken,
+}
+
+impl Meter {
+    pub(crate) fn new(limit: Option<NonZeroU64>) -> Self {
+        Self { tokens: Arc::default(), limit, spent: CancellationToken::new() }
+    }
+
+    fn add(&self, usage: &Usage) {
+        let more = usage.input_tokens.saturating_add(usage.output_tokens);
+        // Nothing else in memory hangs on the sum.
+        let sum = self.tokens.fetch_add(more, Ordering::Relaxed).saturating_add(more);
+        if self.limit.is_some_and(|limit| sum >= limit.get()) {
+            self.spent.cancel();
+        }
+    }
+
+    /// Returns the tokens so far, in and out.
+    pub(crate) fn tokens(&self) -> u64 {
+        self.tokens.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn limit(&self) -> Option<NonZeroU64> {
+        self.limit
+    }
+
+    /// Fires when as many tokens were spent as may be.
+    pub(crate) fn spent(&self) -> &CancellationToken {
+        &self.spent
+    }
+}
+
+/// A model whose tokens are counted, and which is asked nothing more when they are spent. What other
+/// requests cost that are under way by then is not known to anybody, and not counted.
+pub(crate) struct Metered<M> {
+    pub(crate) model: M,
+    pub(crate) meter: Meter,
+}
+
+#[async_trait]
+impl<M: Model> Model for Metered<M> {
+    fn info(&self) -> ModelInfo {
+        self.model.info()
+    }
+
+    async fn complete(
+        &self,
+        request: ModelRequest,
+        token: CancellationToken,
+    ) -> Result<ModelReply, ModelError> {
+        if self.meter.spent.is_cancelled() {
+            return Err(ModelError::fatal("the tokens of the run are spent"));
+        }
+        let reply = self.model.complete(request, token).await?;
+        self.meter.add(&reply.usage);
+        Ok(reply)
+    }
+}
