@@ -60,6 +60,10 @@ struct RunArgs {
     /// End the run, as failed, when so many tokens were spent, in and out.
     #[arg(long, value_name = "N")]
     max_tokens: Option<NonZeroU64>,
+    /// Save outputs, traces, what models were asked and said, and the JSON document, as files of a
+    /// new or empty folder.
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -75,8 +79,8 @@ fn main() -> ExitCode {
     // Before everything else: what a killed `bg` has started is ended by its guard.
     bg_agents::process::guard_main();
     match Cli::parse().command {
-        Command::Run(RunArgs { plan, path, json, model, max_tokens }) => {
-            run::run(&run::Options { plan, path, json, model, max_tokens })
+        Command::Run(RunArgs { plan, path, json, model, max_tokens, save }) => {
+            run::run(&run::Options { plan, path, json, model, max_tokens, save })
         }
         Command::Plans { command: None } => list_plans(),
         Command::Plans { command: Some(PlansCommand::Show { name }) } => show_plan(&name),

@@ -128,9 +128,26 @@ impl ModelArgs {
     }
 }
 
+impl Choice {
+    /// Sets the model up, if it is one. Connects to nothing.
+    pub(crate) fn build(&self) -> Result<Option<OpenAiCompatible>, BuildError> {
+        match self {
+            Self::Script => Ok(None),
+            Self::Server(server) => server.build().map(Some),
+        }
+    }
+
+    /// The key, to be kept out of everything that is printed or saved.
+    pub(crate) fn secret(&self) -> Secret {
+        match self {
+            Self::Script => Secret::default(),
+            Self::Server(server) => server.secret(),
+        }
+    }
+}
+
 impl Server {
-    /// Sets the model up. Connects to nothing.
-    pub(crate) fn build(&self) -> Result<OpenAiCompatible, BuildError> {
+    fn build(&self) -> Result<OpenAiCompatible, BuildError> {
         let mut builder = OpenAiCompatible::builder(self.base_url.as_str(), self.name.as_str());
         if let Some(variable) = &self.key_env {
             builder = builder.key_from_env(variable.as_str());
@@ -141,8 +158,7 @@ impl Server {
         builder.build()
     }
 
-    /// The key, to be kept out of everything that is printed or saved.
-    pub(crate) fn secret(&self) -> Secret {
+    fn secret(&self) -> Secret {
         self.key_env.as_deref().map(Secret::of_variable).unwrap_or_default()
     }
 }

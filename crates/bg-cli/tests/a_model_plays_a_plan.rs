@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Output;
 
 use serde_json::Value;
@@ -210,4 +212,86 @@ fn a_run_ends_when_its_tokens_are_spent() {
     assert!(text.contains(sum), "{text}");
     let requests = server.requests();
     assert_eq!(requests.iter().filter(|(_, body)| last_text(body).contains("spend")).count(), 1);
+}
+
+/// The files of a folder, with what they hold.
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let files = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let file = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().unwrap();
+        (name, std::fs::read_to_string(entry.path()).unwrap())
+    };
+    files.map(file).collect()
+}
+
+#[test]
+fn everything_is_saved_in_files_named_after_the_tasks() {
+    let (folder, server) = (Folder::new(), Server::new(plays));
+    let saved = folder.path().join("new/run");
+    let options = ["--save", saved.to_str().unwrap()];
+    let output = play(&folder, &server, PLAN, &options);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert!(stdout(&output).contains("\nsaved to /"), "{}", stdout(&output));
+    let files = files(&saved);
+    let outputs: Vec<_> = files.keys().filter(|name| name.ends_with(".output.txt")).collect();
+    let names = ["names", "short", "talk-1-2", "talk-2-2"];
+    assert_eq!(outputs, names.map(|name| format!("{name}.output.txt")).each_ref());
+    assert_eq!(files["names.output.txt"], "two files");
+    let lines = files["names.transcript.jsonl"].lines();
+    let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said = |line: &Value| line["said"]["usage"]["input_tokens"].as_u64();
+    assert_eq!(lines.iter().filter_map(said).collect::<Vec<_>>(), [20, 30], "{lines:?}");
+    let asked = &lines[0]["asked"];
+    assert_eq!((&asked["model"], &asked["instructions"]), (&"tiny".into(), &"You read.".into()));
+    assert!(lines[2]["asked"]["messages"].to_string().contains("tool_result"), "{lines:?}");
+    let report: Value = serde_json::from_str(&files["report.json"]).unwrap();
+    assert_eq!(tokens(&report["summary"]), [164, 24, 5]);
+    // Another run does not write over it, and does not begin.
+    let requests = server.requests().len();
+    let output = play(&folder, &server, PLAN, &options);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()));
+    assert!(stderr(&output).contains("nothing is written over"), "{}", stderr(&output));
+    assert_eq!(server.requests().len(), requests);
+}
+
+#[test]
+fn a_key_is_found_in_nothing_that_is_printed_or_saved() {
+    const KEY: &str = "sk-planted-0123456789";
+    let script = |_: usize, body: &Value| match last_text(body) {
+        text if text.contains("env please") => Reply::Call("Bash", "{\"command\": \"env\"}", 1, 1),
+        text if text.contains("fail please") => Reply::WrongKey,
+        _ => Reply::Echo(1, 1),
+    };
+    let (folder, server) = (Folder::new(), Server::new(script));
+    let plan = r#"
+        [[agent]]
+        name = "a"
+        tools = ["Bash"]
+        [[task]]
+        agent = "a"
+        prompt = "env please"
+        [[task]]
+        agent = "a"
+        prompt = "fail please"
+        [[process]]
+        label = "leak"
+        command = "echo begin $BG_TEST_KEY; env"
+    "#;
+    let plan = folder.plan(plan);
+    for (number, more) in [&[][..], &["--json"]].into_iter().enumerate() {
+        let saved = folder.path().join(number.to_string());
+        let mut command = bg(&["run", "--model", "openai:tiny", "--base-url", &server.base_url]);
+        command.args(["--key-env", "BG_TEST_KEY"]).env("BG_TEST_KEY", KEY).arg(&plan);
+        command.arg("--path").arg(folder.path()).arg("--save").arg(&saved).args(more);
+        let output = command.output().unwrap();
+        let printed = stdout(&output) + &stderr(&output);
+        assert!(printed.contains("begin [key]"), "{printed}");
+        assert!(!printed.contains(KEY), "{printed}");
+        let files = files(&saved);
+        assert!(files["leak.output.txt"].contains("begin [key]"), "{files:?}");
+        assert!(files["a.transcript.jsonl"].contains("BG_TEST_KEY=[key]"), "{files:?}");
+        assert!(files.values().all(|content| !content.contains(KEY)), "{files:?}");
+    }
+    let (head, _) = server.requests().remove(0);
+    assert!(head.contains(KEY), "the server is told the key: {head}");
 }

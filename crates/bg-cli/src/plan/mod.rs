@@ -5,12 +5,14 @@
 
 mod builtin;
 mod error;
+mod files;
 mod order;
 mod raw;
 mod work;
 
 pub(crate) use builtin::BUILTIN;
 pub(crate) use error::PlanError;
+pub(crate) use files::UNPLANNED;
 
 use bg_agents::sessions::{AgentSpec, Script};
 
@@ -32,6 +34,8 @@ pub(crate) struct Plan {
 pub(crate) struct Item {
     /// What it is called wherever it is shown.
     pub(crate) label: String,
+    /// What its files are called, without an ending.
+    pub(crate) file: String,
     /// The places in the plan of those that it names in `after`. None of them waits for this one.
     pub(crate) after: Vec<usize>,
     pub(crate) work: Work,

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::error::{PlanError, Source};
 use super::work::Drafts;
-use super::{Item, Plan, order};
+use super::{Item, Plan, files, order};
 use crate::model::{Choice, ModelArgs, PlannedModel};
 
 /// How long a session of the plan waits for its next prompt, in seconds: as long as one may.
@@ -106,7 +106,8 @@ pub(super) fn parse(
         let problem = "the plan has neither a [[task]] nor a [[session]] nor a [[process]]";
         return Err(source.wrong(&(0..0), problem));
     }
-    let items = order::ordered(source, drafts)?;
+    let mut items = order::ordered(source, drafts)?;
+    files::name_files(&mut items);
     let agents = agents.into_iter().map(|agent| patient(agent, &items)).collect();
     Ok(Plan { name: name.to_owned(), model, ignores_scripts, agents, items })
 }

@@ -105,7 +105,11 @@ impl<'a> Drafts<'a> {
         if let Some(name) = &name {
             self.check_name(name)?;
         }
-        self.items.push(Draft { item: Item { label, after: Vec::new(), work }, name, after });
+        self.items.push(Draft {
+            item: Item { label, file: String::new(), after: Vec::new(), work },
+            name,
+            after,
+        });
         Ok(())
     }
 

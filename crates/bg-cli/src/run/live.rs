@@ -7,14 +7,15 @@ use bg_agents::core::{Event, EventKind, Kind, Status, TaskId};
 use bg_agents::tools::status_word;
 
 use super::screen::{one_line, time};
+use crate::secret::Secret;
 
 /// Longest line of a trace that is shown, in bytes.
 const MAX_TRACE_BYTES: usize = 100;
 
 /// Who is who, and since when.
-#[derive(Default)]
 pub(crate) struct Live {
     known: BTreeMap<TaskId, Known>,
+    secret: Secret,
 }
 
 struct Known {
@@ -23,6 +24,10 @@ struct Known {
 }
 
 impl Live {
+    pub(crate) fn new(secret: Secret) -> Self {
+        Self { known: BTreeMap::new(), secret }
+    }
+
     /// Makes a task known, so that it has a name even when the event of its start is missed.
     pub(crate) fn meet(&mut self, id: TaskId, label: &str) {
         self.known.insert(id, Known { label: short(label), since: Instant::now() });
@@ -53,7 +58,8 @@ impl Live {
                 status_word(event.task.kind(), *status).to_owned()
             }
             EventKind::Status(status) => status.to_string(),
-            EventKind::Trace { line } => short(line),
+            // Before it is cut: half a key is a secret too.
+            EventKind::Trace { line } => short(&self.secret.hidden_in(line)),
             EventKind::CancelRequested => "stopping".to_owned(),
             _ => return None,
         };

@@ -12,6 +12,8 @@ use bg_agents::core::Usage;
 use bg_agents::sessions::{Model, ModelError, ModelInfo, ModelReply, ModelRequest};
 use tokio_util::sync::CancellationToken;
 
+use super::transcript::Transcript;
+
 /// Adds up the tokens of a run. Clones share the sum.
 #[derive(Clone)]
 pub(crate) struct Meter {
@@ -54,6 +56,8 @@ impl Meter {
 pub(crate) struct Metered<M> {
     pub(crate) model: M,
     pub(crate) meter: Meter,
+    /// Where it is written down what it is asked and says, if anywhere.
+    pub(crate) transcript: Option<Transcript>,
 }
 
 #[async_trait]
@@ -70,8 +74,15 @@ impl<M: Model> Model for Metered<M> {
         if self.meter.spent.is_cancelled() {
             return Err(ModelError::fatal("the tokens of the run are spent"));
         }
-        let reply = self.model.complete(request, token).await?;
-        self.meter.add(&reply.usage);
-        Ok(reply)
+        let transcript = self.transcript.as_ref();
+        let noted = transcript.map(|to| (to, to.asked(&self.info().name, &request)));
+        let reply = self.model.complete(request, token).await;
+        if let Some((transcript, number)) = noted {
+            transcript.answered(number, &reply);
+        }
+        if let Ok(reply) = &reply {
+            self.meter.add(&reply.usage);
+        }
+        reply
     }
 }

@@ -14,12 +14,14 @@ mod player;
 mod report;
 mod rest;
 mod result;
+mod save;
 mod screen;
 mod script;
 mod sessions;
 mod stop;
 mod team;
 mod told;
+mod transcript;
 mod watch;
 
 use std::num::NonZeroU64;
@@ -39,8 +41,9 @@ use crate::{bad_input, file_tools};
 use meter::Meter;
 use player::Player;
 use result::TaskResult;
+use save::Save;
 use stop::{Ends, Stop};
-use team::Team;
+use team::{Team, TeamError};
 use watch::{Watch, Watched};
 
 /// What `bg run` was asked to do.
@@ -51,6 +54,8 @@ pub(crate) struct Options {
     pub(crate) model: ModelArgs,
     /// How many tokens may be spent, in and out.
     pub(crate) max_tokens: Option<NonZeroU64>,
+    /// The folder for everything that comes of it.
+    pub(crate) save: Option<PathBuf>,
 }
 
 /// How a run went.
@@ -84,57 +89,64 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         Ok(folder) => Arc::new(folder),
         Err(error) => return bad_input(&error),
     };
-    let player = match Player::new(&plan.model, Meter::new(options.max_tokens)) {
-        Ok(player) => player,
-        Err(error) => return bad_input(&format!("cannot set the model up: {error}")),
-    };
-    match play(plan, player, &folder, options.json) {
+    match prepared(options, plan, folder).and_then(|job| play(job, options.json)) {
         Ok(code) => code,
         Err(error) => bad_input(&error),
     }
 }
 
-fn play(
+/// What is needed to begin.
+struct Job {
     plan: Plan,
+    folder: Arc<Folder>,
     player: Player,
-    folder: &Arc<Folder>,
-    json: bool,
-) -> Result<ExitCode, team::TeamError> {
+    save: Option<Save>,
+    secret: Secret,
+}
+
+/// The folder is made last: whatever else is wrong, nothing is left of it.
+fn prepared(options: &Options, plan: Plan, folder: Arc<Folder>) -> Result<Job, TeamError> {
+    let secret = plan.model.secret();
+    let model = plan.model.build()?;
+    let new = |path: &PathBuf| Save::new(path, secret.clone());
+    let save = options.save.as_ref().map(new).transpose()?;
+    let player = Player::new(model, Meter::new(options.max_tokens), save.clone());
+    Ok(Job { plan, folder, player, save, secret })
+}
+
+fn play(job: Job, json: bool) -> Result<ExitCode, TeamError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(team::TeamError::Runtime)?;
-    let secret = secret_of(&plan.model);
+        .map_err(TeamError::Runtime)?;
+    let (secret, save) = (job.secret.clone(), job.save.clone());
     let screen = if json { Screen::stderr() } else { Screen::stdout() };
     let mut screen = screen.hiding(secret.clone());
-    let played = runtime.block_on(play_on(plan, player, folder, &mut screen)).map(|run| {
+    let played = runtime.block_on(play_on(job, &mut screen)).map(|run| {
+        let document = (json || save.is_some()).then(|| json::document(&run)).unwrap_or_default();
+        if let Some(save) = &save {
+            save.document(&document);
+        }
         // While the runtime still heeds interrupts: whoever reads may not.
         if json {
             screen = Screen::stdout().hiding(secret);
-            screen.line(&json::document(&run));
+            screen.line(&document);
         } else {
             screen.text(&report::report(&run));
+            if let Some(save) = &save {
+                let folder = save.folder().display().to_string();
+                screen.line(&format!("saved to {}", screen::one_line(&folder)));
+            }
         }
-        run.exit_code(screen)
+        run.exit_code(screen, save.as_ref())
     });
     // Futures that are left are dropped here, and a process that is dropped is killed.
     runtime.shutdown_timeout(LAST);
     played
 }
 
-fn secret_of(model: &Choice) -> Secret {
-    match model {
-        Choice::Script => Secret::default(),
-        Choice::Server(server) => server.secret(),
-    }
-}
-
-async fn play_on(
-    plan: Plan,
-    player: Player,
-    folder: &Arc<Folder>,
-    screen: &mut Screen,
-) -> Result<Run, team::TeamError> {
+async fn play_on(job: Job, screen: &mut Screen) -> Result<Run, TeamError> {
+    let Job { plan, folder, player, save, .. } = job;
     let began = Instant::now();
     let name = plan.name.clone();
     if let (Choice::Server(server), true) = (&plan.model, plan.ignores_scripts) {
@@ -144,10 +156,10 @@ async fn play_on(
     let has_model = plan.model != Choice::Script;
     let meter = player.meter().clone();
     let ends = Ends { spent: meter.spent().clone() };
-    let team = Team::new(&plan, folder, player)?;
+    let team = Team::new(&plan, &folder, player)?;
     // Before anything is started that an interrupt has to stop.
     let interrupted = interrupt::stop_on_interrupt(team.root.clone(), ends)?;
-    let watch = Watch::new(team, plan.items, screen);
+    let watch = Watch::new(team, plan.items, save, screen);
     let watched = watch.until_over(interrupted).await;
     let (folder, elapsed) = (folder.root().to_owned(), began.elapsed());
     Ok(Run { plan: name, folder, has_model, meter, watched, elapsed })
@@ -175,12 +187,16 @@ impl Run {
         self.watched.stop.or_else(|| self.meter.spent().is_cancelled().then_some(Stop::Tokens))
     }
 
-    fn exit_code(&self, screen: Screen) -> ExitCode {
+    fn exit_code(&self, screen: Screen, save: Option<&Save>) -> ExitCode {
         if self.stop() == Some(Stop::Interrupt) {
             return ExitCode::from(INTERRUPTED);
         }
         if let Some(error) = screen.error() {
             Screen::stderr().line(&format!("bg: cannot write the report: {error}"));
+            return ExitCode::FAILURE;
+        }
+        if let Some(problem) = save.and_then(Save::problem) {
+            Screen::stderr().line(&harmless(&format!("bg: cannot save everything: {problem}")));
             return ExitCode::FAILURE;
         }
         if self.stop().is_some() || self.failed() > 0 {

@@ -15,7 +15,7 @@ use bg_agents::{Background, BuildError};
 use super::player::Player;
 use crate::file_tools::file_tools;
 use crate::files::Folder;
-use crate::plan::{Ask, Plan, PlannedProcess, PlannedPrompt};
+use crate::plan::{Ask, Item, Plan, PlannedProcess, PlannedPrompt};
 
 /// The tools for an agent's own background tasks.
 pub(crate) const TASK_TOOLS: [&str; 4] =
@@ -32,6 +32,10 @@ pub(crate) enum TeamError {
     Runtime(io::Error),
     #[error("cannot listen for interrupts: {0}")]
     Signals(#[from] io::Error),
+    #[error("cannot set the model up: {0}")]
+    Model(#[from] bg_models::BuildError),
+    #[error(transparent)]
+    Save(#[from] super::save::SaveError),
     #[error("cannot put the team together: {0}")]
     Build(#[from] BuildError),
     #[error("cannot start the agent: {0}")]
@@ -88,19 +92,19 @@ impl Team {
 
     pub(crate) fn start_task(
         &self,
-        label: &str,
+        item: &Item,
         ask: Ask,
         prompt: String,
     ) -> Result<TaskId, TeamError> {
-        let model = self.player.of_task(ask.script);
-        let options = options(model, label);
+        let model = self.player.of_task(&item.file, ask.script);
+        let options = options(model, &item.label);
         Ok(self.agents.spawn(&self.root, &ask.agent, prompt, options)?)
     }
 
     /// Asks a session of the plan. The first prompt to it begins it.
     pub(crate) fn ask(
         &self,
-        label: &str,
+        item: &Item,
         planned: PlannedPrompt,
         prompt: String,
     ) -> Result<TaskId, TeamError> {
@@ -108,8 +112,8 @@ impl Team {
         if follows.is_some() && self.session(&ask.agent, &session).is_none() {
             return Err(TeamError::SessionOver);
         }
-        let model = self.player.of_prompt(ask.script, &prompt);
-        let options = options(model, label);
+        let model = self.player.of_prompt(&item.file, ask.script, &prompt);
+        let options = options(model, &item.label);
         let prompt = SessionCommand::Prompt(prompt);
         match self.agents.prompt(&self.root, &ask.agent, &session, prompt, options)? {
             Prompted::Queued { task } => Ok(task),

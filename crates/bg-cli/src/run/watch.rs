@@ -9,6 +9,7 @@ use super::interrupt::Interrupted;
 use super::live::Live;
 use super::order::{Next, Order, State};
 use super::result::{Origin, TaskResult, summary};
+use super::save::Save;
 use super::screen::{Screen, count, one_line};
 use super::sessions::{Session, Sessions};
 use super::stop::Stop;
@@ -18,6 +19,7 @@ use crate::plan::{Ask, Item, Work};
 
 pub(crate) struct Watch<'a> {
     team: Team,
+    save: Option<Save>,
     screen: &'a mut Screen,
     events: Events,
     live: Live,
@@ -46,13 +48,20 @@ pub(crate) struct Watched {
 }
 
 impl<'a> Watch<'a> {
-    pub(crate) fn new(team: Team, items: Vec<Item>, screen: &'a mut Screen) -> Self {
+    pub(crate) fn new(
+        team: Team,
+        items: Vec<Item>,
+        save: Option<Save>,
+        screen: &'a mut Screen,
+    ) -> Self {
         let events = team.background.registry().events();
+        let live = Live::new(screen.secret().clone());
         Self {
             team,
+            save,
             screen,
             events,
-            live: Live::default(),
+            live,
             sessions: Sessions::of(&items),
             order: Order::new(items),
             running: BTreeMap::new(),
@@ -91,12 +100,12 @@ impl<'a> Watch<'a> {
             Work::Process(process) => self.team.start_process(&process),
             Work::Task(ask) => {
                 let prompt = self.told(item, &ask);
-                self.team.start_task(&item.label, ask, prompt)
+                self.team.start_task(item, ask, prompt)
             }
             Work::Prompt(planned) => {
                 let (prompt, name) = (self.told(item, &planned.ask), planned.session.clone());
                 let agent = planned.ask.agent.clone();
-                let task = self.team.ask(&item.label, planned, prompt)?;
+                let task = self.team.ask(item, planned, prompt)?;
                 let session = self.team.session(&agent, &name);
                 if let Some(session) = session {
                     self.live.meet(session, &name);
@@ -261,11 +270,23 @@ impl<'a> Watch<'a> {
         let result = TaskResult::of(claim.finished(), origin, dismissed, self.screen.secret());
         self.screen.text(&result.block());
         claim.ack();
+        self.save(at, &result);
         let failed = result.failed();
         self.results.insert(id, result);
         if let Some(at) = at {
             self.settle(at, State::Ended { task: id, failed });
         }
+    }
+}
+
+impl Watch<'_> {
+    /// Saves a result, under the name of its item if it has one.
+    fn save(&self, at: Option<usize>, result: &TaskResult) {
+        let Some(save) = &self.save else { return };
+        let id = result.finished.id;
+        let unasked = || format!("unasked-{}-{}", id.kind(), id.number());
+        let name = at.map_or_else(unasked, |at| self.order.item(at).file.clone());
+        save.result(&name, result);
     }
 }
 
