@@ -64,6 +64,10 @@ struct RunArgs {
     /// new or empty folder.
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
+    /// Read commands from the standard input also when it is no terminal: `/status`, `/steer 3 TEXT`,
+    /// `/stop 3`, `/cancel 3`, `/quit`.
+    #[arg(long)]
+    commands: bool,
 }
 
 #[derive(Subcommand)]
@@ -79,8 +83,8 @@ fn main() -> ExitCode {
     // Before everything else: what a killed `bg` has started is ended by its guard.
     bg_agents::process::guard_main();
     match Cli::parse().command {
-        Command::Run(RunArgs { plan, path, json, model, max_tokens, save }) => {
-            run::run(&run::Options { plan, path, json, model, max_tokens, save })
+        Command::Run(RunArgs { plan, path, json, model, max_tokens, save, commands }) => {
+            run::run(&run::Options { plan, path, json, model, max_tokens, save, commands })
         }
         Command::Plans { command: None } => list_plans(),
         Command::Plans { command: Some(PlansCommand::Show { name }) } => show_plan(&name),

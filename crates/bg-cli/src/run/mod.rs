@@ -22,6 +22,7 @@ mod stop;
 mod team;
 mod told;
 mod transcript;
+mod typed;
 mod watch;
 
 use std::num::NonZeroU64;
@@ -44,7 +45,9 @@ use result::TaskResult;
 use save::Save;
 use stop::{Ends, Stop};
 use team::{Team, TeamError};
-use watch::{Watch, Watched};
+use tokio_util::sync::CancellationToken;
+use typed::Lines;
+use watch::{Around, Watch, Watched};
 
 /// What `bg run` was asked to do.
 pub(crate) struct Options {
@@ -56,6 +59,8 @@ pub(crate) struct Options {
     pub(crate) max_tokens: Option<NonZeroU64>,
     /// The folder for everything that comes of it.
     pub(crate) save: Option<PathBuf>,
+    /// Whether commands are read also when nobody types them.
+    pub(crate) commands: bool,
 }
 
 /// How a run went.
@@ -101,6 +106,7 @@ struct Job {
     folder: Arc<Folder>,
     player: Player,
     save: Option<Save>,
+    commands: bool,
     secret: Secret,
 }
 
@@ -111,7 +117,7 @@ fn prepared(options: &Options, plan: Plan, folder: Arc<Folder>) -> Result<Job, T
     let new = |path: &PathBuf| Save::new(path, secret.clone());
     let save = options.save.as_ref().map(new).transpose()?;
     let player = Player::new(model, Meter::new(options.max_tokens), save.clone());
-    Ok(Job { plan, folder, player, save, secret })
+    Ok(Job { plan, folder, player, save, commands: options.commands, secret })
 }
 
 fn play(job: Job, json: bool) -> Result<ExitCode, TeamError> {
@@ -146,7 +152,7 @@ fn play(job: Job, json: bool) -> Result<ExitCode, TeamError> {
 }
 
 async fn play_on(job: Job, screen: &mut Screen) -> Result<Run, TeamError> {
-    let Job { plan, folder, player, save, .. } = job;
+    let Job { plan, folder, player, save, commands, .. } = job;
     let began = Instant::now();
     let name = plan.name.clone();
     if let (Choice::Server(server), true) = (&plan.model, plan.ignores_scripts) {
@@ -155,11 +161,12 @@ async fn play_on(job: Job, screen: &mut Screen) -> Result<Run, TeamError> {
     }
     let has_model = plan.model != Choice::Script;
     let meter = player.meter().clone();
-    let ends = Ends { spent: meter.spent().clone() };
+    let ends = Ends { spent: meter.spent().clone(), quit: CancellationToken::new() };
     let team = Team::new(&plan, &folder, player)?;
     // Before anything is started that an interrupt has to stop.
-    let interrupted = interrupt::stop_on_interrupt(team.root.clone(), ends)?;
-    let watch = Watch::new(team, plan.items, save, screen);
+    let interrupted = interrupt::stop_on_interrupt(team.root.clone(), ends.clone())?;
+    let around = Around { save, lines: Lines::new(commands), ends, meter: meter.clone() };
+    let watch = Watch::new(team, plan.items, around, screen);
     let watched = watch.until_over(interrupted).await;
     let (folder, elapsed) = (folder.root().to_owned(), began.elapsed());
     Ok(Run { plan: name, folder, has_model, meter, watched, elapsed })

@@ -50,6 +50,12 @@ impl Sessions {
         (session.left == 0 && session.is_open()).then_some(&*session.agent)
     }
 
+    /// Returns the name and the agent of the session with this task.
+    pub(crate) fn of_task(&self, task: TaskId) -> Option<(&str, &str)> {
+        let (name, session) = self.0.iter().find(|(_, session)| session.task == Some(task))?;
+        Some((name, &session.agent))
+    }
+
     /// The task of a session has ended.
     pub(crate) fn over(&mut self, task: TaskId) {
         for session in self.0.values_mut().filter(|session| session.task == Some(task)) {

@@ -33,12 +33,15 @@ impl Stop {
 #[derive(Clone)]
 pub(crate) struct Ends {
     pub(crate) spent: CancellationToken,
+    pub(crate) quit: CancellationToken,
 }
 
 impl Ends {
     /// Completes when the run is to be stopped.
     pub(crate) async fn wanted(&self) -> Stop {
-        self.spent.cancelled().await;
-        Stop::Tokens
+        tokio::select! {
+            () = self.spent.cancelled() => Stop::Tokens,
+            () = self.quit.cancelled() => Stop::Interrupt,
+        }
     }
 }

@@ -128,11 +128,21 @@ impl Team {
         sessions.into_iter().find(|status| status.session == session)?.task_id
     }
 
+    /// Gives a command to a session of the plan.
+    pub(crate) fn tell_session(
+        &self,
+        agent: &str,
+        session: &str,
+        command: SessionCommand,
+    ) -> Result<Prompted, InvokeError> {
+        self.agents.prompt(&self.root, agent, session, command, RunOptions::default())
+    }
+
     /// Ends a session that has nothing more to do.
     pub(crate) fn end_session(&self, agent: &str, session: &str) {
         let end = SessionCommand::Cancel("its last prompt was answered".to_owned());
         // It may have ended by itself, and then its outcome says so.
-        let _ = self.agents.prompt(&self.root, agent, session, end, RunOptions::default());
+        let _ = self.tell_session(agent, session, end);
     }
 
     pub(crate) fn start_process(&self, process: &PlannedProcess) -> Result<TaskId, TeamError> {

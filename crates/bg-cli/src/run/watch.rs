@@ -1,5 +1,7 @@
 //! Watching a run: what can start is started, what happens is told, what arrives is printed.
 
+mod commands;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 
@@ -7,19 +9,24 @@ use bg_agents::core::{Claim, CloseReport, Event, Events, Finished, Kind, Lagged,
 
 use super::interrupt::Interrupted;
 use super::live::Live;
+use super::meter::Meter;
 use super::order::{Next, Order, State};
 use super::result::{Origin, TaskResult, summary};
 use super::save::Save;
 use super::screen::{Screen, count, one_line};
 use super::sessions::{Session, Sessions};
-use super::stop::Stop;
+use super::stop::{Ends, Stop};
 use super::team::{Team, TeamError};
 use super::told::Told;
+use super::typed::Lines;
 use crate::plan::{Ask, Item, Work};
 
 pub(crate) struct Watch<'a> {
     team: Team,
     save: Option<Save>,
+    lines: Lines,
+    ends: Ends,
+    meter: Meter,
     screen: &'a mut Screen,
     events: Events,
     live: Live,
@@ -34,6 +41,15 @@ pub(crate) struct Watch<'a> {
     missed: u64,
     /// Why something of the plan was not started.
     not_started: Vec<String>,
+}
+
+/// What a run has to do with besides its plan.
+pub(crate) struct Around {
+    pub(crate) save: Option<Save>,
+    /// Commands that are typed.
+    pub(crate) lines: Lines,
+    pub(crate) ends: Ends,
+    pub(crate) meter: Meter,
 }
 
 /// What a run left.
@@ -51,14 +67,18 @@ impl<'a> Watch<'a> {
     pub(crate) fn new(
         team: Team,
         items: Vec<Item>,
-        save: Option<Save>,
+        around: Around,
         screen: &'a mut Screen,
     ) -> Self {
+        let Around { save, lines, ends, meter } = around;
         let events = team.background.registry().events();
         let live = Live::new(screen.secret().clone());
         Self {
             team,
             save,
+            lines,
+            ends,
+            meter,
             screen,
             events,
             live,
@@ -180,6 +200,7 @@ impl<'a> Watch<'a> {
                     self.stopped(report.unwrap_or_default());
                     break;
                 }
+                line = self.lines.next() => self.obey(&line),
                 // Not before it was seen that nobody wants it any more.
                 () = ready(()), if self.order.next().is_some() => self.start_due(),
                 event = self.events.next() => self.tell(event),
