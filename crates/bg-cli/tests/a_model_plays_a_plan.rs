@@ -295,3 +295,29 @@ fn a_key_is_found_in_nothing_that_is_printed_or_saved() {
     let (head, _) = server.requests().remove(0);
     assert!(head.contains(KEY), "the server is told the key: {head}");
 }
+
+#[test]
+fn a_model_can_play_the_built_in_plans() {
+    let show = r#"{"command": "git --no-pager show --format=%s HEAD"}"#;
+    let script = move |_: usize, body: &Value| {
+        let last = last_text(body);
+        let looks = last.contains("Review the last commit") && !last.contains("Merge");
+        if looks { Reply::Call("Bash", show, 10, 1) } else { Reply::Echo(10, 1) }
+    };
+    let (folder, server) = (Folder::new().with("a.txt", "planted\n"), Server::new(script));
+    folder.git(&["init", "-q"]);
+    folder.git(&["add", "-A"]);
+    folder.git(&["commit", "-qm", "the first one"]);
+    for (name, requests) in [("review", 7), ("survey", 5)] {
+        let mut command = bg(&["run", name, "--json", "--model", "openai:tiny", "--base-url"]);
+        let output = command.arg(&server.base_url).arg("--path").arg(folder.path()).output();
+        let output = output.unwrap();
+        let document = document(&output);
+        assert_eq!(output.status.code(), Some(0), "{document:#}");
+        assert_eq!(tokens(&document["summary"]), [10 * requests, requests, requests], "{name}");
+        if name == "review" {
+            let merged = row(&document, "review")["output"].as_str().unwrap();
+            assert_eq!(merged.matches("the first one").count(), 3, "{merged}");
+        }
+    }
+}

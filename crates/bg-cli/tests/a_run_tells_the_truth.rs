@@ -199,7 +199,27 @@ fn a_shown_plan_can_be_run_from_a_file() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(document(&output)["summary"]["tasks"], 7);
     let list = stdout(&bg(&["plans"]).output().unwrap());
-    assert_eq!(list, "survey: inventory, markers and the largest files of a folder\n");
+    assert_eq!(
+        list,
+        "survey: inventory, markers and the largest files of a folder\n\
+         review: three reviews of the last commit, merged into one\n"
+    );
+}
+
+#[test]
+fn a_review_shows_the_last_commit_three_times_and_merges_it() {
+    let folder = repository();
+    let path = folder.path().to_str().unwrap();
+    let output = bg(&["run", "review", "--json", "--path", path]).output().unwrap();
+    let document = document(&output);
+    assert_eq!(output.status.code(), Some(0), "{document:#}");
+    let tasks = document["tasks"].as_array().unwrap();
+    let said = |label| tasks.iter().find(|task| task["label"] == label).unwrap()["output"].clone();
+    assert!(said("correctness").as_str().unwrap().contains("one commit of the test"));
+    let merged = said("review").to_string();
+    for part in ["one commit of the test", "Tests among its files", "Its largest changes"] {
+        assert!(merged.contains(part), "{part:?} is not in {merged}");
+    }
 }
 
 #[test]

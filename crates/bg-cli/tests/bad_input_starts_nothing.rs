@@ -199,7 +199,7 @@ fn a_plan_that_is_not_there_is_told_with_the_built_in_ones() {
     assert_eq!(output.status.code(), Some(2));
     let message = stderr(&output);
     assert!(message.starts_with("bg: there is no plan \"no-such-plan\""), "{message}");
-    assert!(message.contains("the built-in plans are: survey"), "{message}");
+    assert!(message.contains("the built-in plans are: survey, review"), "{message}");
 }
 
 #[test]
