@@ -17,7 +17,7 @@ pub(crate) struct ModelArgs {
     /// behind a server that speaks the `OpenAI` chat protocol. Unless the plan says it, `script`.
     #[arg(long, value_name = "MODEL")]
     model: Option<ModelName>,
-    /// Where the model's server is: http://127.0.0.1:8080/v1, for example.
+    /// Where the model's server is: `http://127.0.0.1:8080/v1`, for example.
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// The environment variable that holds the server's key.
@@ -176,18 +176,18 @@ mod tests {
         }
     }
 
-    fn planned(text: &str) -> Option<PlannedModel> {
-        Some(toml::from_str(text).unwrap())
+    fn planned(text: &str) -> PlannedModel {
+        toml::from_str(text).unwrap()
     }
 
     #[test]
     fn the_command_line_wins_field_by_field() {
         let plan = "name = \"small\"\nbase_url = \"http://a/v1\"\ncontext_window = 4096\n";
-        let choice = asked(Some("openai:large"), None).choose(planned(plan));
+        let choice = asked(Some("openai:large"), None).choose(Some(planned(plan)));
         let Ok(Choice::Server(server)) = choice else { panic!("{choice:?}") };
         assert_eq!((&*server.name, &*server.base_url), ("large", "http://a/v1"));
         assert_eq!(server.context_window, NonZeroU64::new(4096));
-        assert_eq!(asked(Some("script"), None).choose(planned(plan)), Ok(Choice::Script));
+        assert_eq!(asked(Some("script"), None).choose(Some(planned(plan))), Ok(Choice::Script));
         assert_eq!(asked(None, None).choose(None), Ok(Choice::Script));
     }
 
@@ -195,7 +195,7 @@ mod tests {
     fn what_does_not_fit_together_is_refused() {
         let wrong = asked(None, Some("http://a")).choose(None);
         assert_eq!(wrong, Err(ChoiceError::OnlyForServer("--base-url")));
-        let wrong = asked(None, None).choose(planned("name = \"openai:x\""));
+        let wrong = asked(None, None).choose(Some(planned("name = \"openai:x\"")));
         assert_eq!(wrong, Err(ChoiceError::NoBaseUrl("x".to_owned())));
         for name in ["", "x", "openai:", "openai: ", "Script"] {
             assert!(name.parse::<ModelName>().is_err(), "{name:?}");

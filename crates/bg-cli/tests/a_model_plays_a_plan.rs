@@ -178,9 +178,9 @@ fn what_does_not_fit_together_starts_nothing() {
 #[test]
 fn a_run_ends_when_its_tokens_are_spent() {
     // One answers for too many, while the other waits for its own and a process serves.
-    let script = |_, body: &Value| match last_text(body).contains("spend") {
-        true => Reply::Call("ListFiles", "{}", 90, 20),
-        false => Reply::Hang,
+    let script = |_, body: &Value| {
+        let spends = last_text(body).contains("spend");
+        if spends { Reply::Call("ListFiles", "{}", 90, 20) } else { Reply::Hang }
     };
     let (folder, server) = (Folder::new(), Server::new(script));
     let plan = r#"

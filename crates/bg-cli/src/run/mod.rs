@@ -129,7 +129,7 @@ fn play(job: Job, json: bool) -> Result<ExitCode, TeamError> {
     let screen = if json { Screen::stderr() } else { Screen::stdout() };
     let mut screen = screen.hiding(secret.clone());
     let played = runtime.block_on(play_on(job, &mut screen)).map(|run| {
-        let document = (json || save.is_some()).then(|| json::document(&run)).unwrap_or_default();
+        let document = if json || save.is_some() { json::document(&run) } else { String::new() };
         if let Some(save) = &save {
             save.document(&document);
         }

@@ -40,7 +40,7 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (script, noted) = (script.clone(), noted.clone());
-                std::thread::spawn(move || serve(stream, &noted, &*script));
+                std::thread::spawn(move || serve(&stream, &noted, &*script));
             }
         });
         Self { base_url, requests }
@@ -52,8 +52,8 @@ impl Server {
     }
 }
 
-fn serve(stream: TcpStream, noted: &Mutex<Vec<(String, Value)>>, script: &Script) {
-    let Some((head, body)) = receive(&stream) else { return };
+fn serve(stream: &TcpStream, noted: &Mutex<Vec<(String, Value)>>, script: &Script) {
+    let Some((head, body)) = receive(stream) else { return };
     let key = head.lines().find_map(|line| line.strip_prefix("authorization: Bearer "));
     let key = key.unwrap_or_default().to_owned();
     let nth = {
@@ -76,14 +76,15 @@ fn serve(stream: TcpStream, noted: &Mutex<Vec<(String, Value)>>, script: &Script
             (json!({"tool_calls": [call]}), "tool_calls", usage(input, output))
         }
         Reply::Busy => {
-            return send(&stream, "429 Too Many Requests\r\nretry-after: 0", "{}");
+            return send(stream, "429 Too Many Requests\r\nretry-after: 0", "{}");
         }
         Reply::WrongKey => {
             let error = json!({"error": {"message": format!("wrong key: {key}")}});
-            return send(&stream, "401 Unauthorized", &error.to_string());
+            return send(stream, "401 Unauthorized", &error.to_string());
         }
         Reply::Hang => {
-            let _ = (&stream).read(&mut [0]);
+            let mut stream = stream;
+            let _ = stream.read(&mut [0]);
             return;
         }
     };
@@ -92,9 +93,9 @@ fn serve(stream: TcpStream, noted: &Mutex<Vec<(String, Value)>>, script: &Script
         json!({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}),
         json!({"choices": [], "usage": {"prompt_tokens": input, "completion_tokens": output}}),
     ];
-    let events: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+    let events = chunks.map(|chunk| format!("data: {chunk}\n\n")).concat();
     let events = format!("{events}data: [DONE]\n\n");
-    send(&stream, "200 OK\r\ncontent-type: text/event-stream", &events);
+    send(stream, "200 OK\r\ncontent-type: text/event-stream", &events);
 }
 
 /// Receives a head and the body that it announces.
