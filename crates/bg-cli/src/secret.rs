@@ -9,7 +9,8 @@ use std::sync::Arc;
 /// A text that is not to be shown, or none.
 #[derive(Clone, Default)]
 pub(crate) struct Secret {
-    key: Option<Arc<str>>,
+    /// The key as it is, and as it is in JSON where that is something else.
+    forms: Arc<[String]>,
 }
 
 /// Keys that are shorter protect nothing ("none", "sk-1" for a server of one's own), and to take
@@ -23,16 +24,22 @@ impl Secret {
     }
 
     fn new(key: &str) -> Self {
-        let key = Some(key.trim()).filter(|key| key.len() >= SHORTEST);
-        Self { key: key.map(Arc::from) }
+        let key = key.trim();
+        if key.len() < SHORTEST {
+            return Self::default();
+        }
+        let quoted = serde_json::Value::from(key).to_string();
+        let mut forms = vec![key.to_owned(), quoted.trim_matches('"').to_owned()];
+        forms.dedup();
+        Self { forms: forms.into() }
     }
 
     /// Returns the text without the key.
     pub(crate) fn hidden_in<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let Some(key) = self.key.as_deref().filter(|key| text.contains(key)) else {
-            return Cow::Borrowed(text);
+        let hide = |text: Cow<'a, str>, form: &String| {
+            if text.contains(form) { Cow::Owned(text.replace(form, "[key]")) } else { text }
         };
-        Cow::Owned(text.replace(key, "[key]"))
+        self.forms.iter().fold(Cow::Borrowed(text), hide)
     }
 }
 
@@ -45,6 +52,9 @@ mod tests {
         let secret = Secret::new(" sk-0123456789\n");
         assert_eq!(secret.hidden_in("a=sk-0123456789 b=sk-0123456789"), "a=[key] b=[key]");
         assert_eq!(Secret::new("none").hidden_in("none of it"), "none of it");
+        let odd = Secret::new("sk-\\\"0123456789");
+        let text = r#"sk-\"0123456789 {"a":"sk-\\\"0123456789"}"#;
+        assert_eq!(odd.hidden_in(text), r#"[key] {"a":"[key]"}"#);
         assert_eq!(Secret::default().hidden_in("x"), "x");
     }
 }

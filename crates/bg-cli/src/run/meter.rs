@@ -17,20 +17,30 @@ use super::transcript::Transcript;
 /// Adds up the tokens of a run. Clones share the sum.
 #[derive(Clone)]
 pub(crate) struct Meter {
-    tokens: Arc<AtomicU64>,
+    sums: Arc<Sums>,
     limit: Option<NonZeroU64>,
     spent: CancellationToken,
 }
 
+#[derive(Default)]
+struct Sums {
+    /// In and out: one sum, so that of two that add at the same time one sees both.
+    tokens: AtomicU64,
+    input: AtomicU64,
+    requests: AtomicU64,
+}
+
 impl Meter {
     pub(crate) fn new(limit: Option<NonZeroU64>) -> Self {
-        Self { tokens: Arc::default(), limit, spent: CancellationToken::new() }
+        Self { sums: Arc::default(), limit, spent: CancellationToken::new() }
     }
 
     fn add(&self, usage: &Usage) {
         let more = usage.input_tokens.saturating_add(usage.output_tokens);
-        // Nothing else in memory hangs on the sum.
-        let sum = self.tokens.fetch_add(more, Ordering::Relaxed).saturating_add(more);
+        // Nothing else in memory hangs on the sums.
+        self.sums.input.fetch_add(usage.input_tokens, Ordering::Relaxed);
+        self.sums.requests.fetch_add(usage.requests, Ordering::Relaxed);
+        let sum = self.sums.tokens.fetch_add(more, Ordering::Relaxed).saturating_add(more);
         if self.limit.is_some_and(|limit| sum >= limit.get()) {
             self.spent.cancel();
         }
@@ -38,7 +48,16 @@ impl Meter {
 
     /// Returns the tokens so far, in and out.
     pub(crate) fn tokens(&self) -> u64 {
-        self.tokens.load(Ordering::Relaxed)
+        self.sums.tokens.load(Ordering::Relaxed)
+    }
+
+    /// Returns the same in parts. Tools are not counted.
+    pub(crate) fn usage(&self) -> Usage {
+        let mut usage = Usage::default();
+        usage.input_tokens = self.sums.input.load(Ordering::Relaxed);
+        usage.output_tokens = self.tokens().saturating_sub(usage.input_tokens);
+        usage.requests = self.sums.requests.load(Ordering::Relaxed);
+        usage
     }
 
     pub(crate) fn limit(&self) -> Option<NonZeroU64> {

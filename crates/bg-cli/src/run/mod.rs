@@ -179,12 +179,10 @@ impl Run {
         failed + self.watched.not_started.len()
     }
 
-    /// What all of it has cost.
+    /// What all of it has cost: also what no result tells of, since its task was aborted.
     fn usage(&self) -> Usage {
-        let mut all = Usage::default();
-        for result in &self.watched.results {
-            all.add(&result.usage());
-        }
+        let mut all = self.meter.usage();
+        all.tool_calls = self.watched.results.iter().map(|result| result.usage().tool_calls).sum();
         all
     }
 
