@@ -321,3 +321,33 @@ fn a_model_can_play_the_built_in_plans() {
         }
     }
 }
+
+#[test]
+fn an_agent_that_another_one_calls_is_counted_and_saved_too() {
+    let script = |_: usize, body: &Value| match last_text(body) {
+        text if text.contains("ask somebody") => {
+            let args = r#"{"agent_name": "helper", "prompt": "help me"}"#;
+            Reply::Call("InvokeAgent", args, 10, 1)
+        }
+        text if text.contains("help me") => Reply::Say("here you are", 200, 20),
+        _ => Reply::Say("thanks", 3000, 300),
+    };
+    let (folder, server) = (Folder::new(), Server::new(script));
+    let plan = r#"
+        [[agent]]
+        name = "boss"
+        tools = ["InvokeAgent"]
+        [[agent]]
+        name = "helper"
+        [[task]]
+        agent = "boss"
+        prompt = "ask somebody"
+    "#;
+    let saved = folder.path().join("saved");
+    let output = play(&folder, &server, plan, &["--json", "--save", saved.to_str().unwrap()]);
+    let document = document(&output);
+    assert_eq!(output.status.code(), Some(0), "{document:#}");
+    assert_eq!(tokens(row(&document, "boss")), [3210, 321, 3]);
+    assert_eq!(tokens(&document["summary"]), [3210, 321, 3]);
+    assert!(files(&saved)["called.transcript.jsonl"].contains("here you are"));
+}

@@ -138,6 +138,27 @@ fn tasks_and_sessions_are_shown_steered_stopped_and_ended() {
 }
 
 #[test]
+fn a_session_hears_what_it_is_told_while_it_answers_and_ends_when_it_is_told_to() {
+    let server = Server::new(plays);
+    let plan = "[[agent]]\nname = \"a\"\ntools = [\"Bash\"]\n[[session]]\nname = \"talk\"\n\
+                agent = \"a\"\n[[session.prompt]]\nprompt = \"work\"\n\
+                [[session.prompt]]\nprompt = \"hang\"\n[[session.prompt]]\nprompt = \"go on\"\n";
+    let mut run = Run::start(plan, &server, 1);
+    run.types("/steer 2 use fewer words");
+    run.prints("agent:2: will hear it");
+    std::fs::write(run.folder.path().join("go"), "").unwrap();
+    run.prints("=== agent:2 talk 1/3: completed");
+    assert_eq!(run.prints("  s"), "  shorter\n");
+    run.prints("talk 2/3: running");
+    run.types("/cancel session:1");
+    run.prints("session:1: the session talk is being ended");
+    let (code, printed) = run.ends();
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("not started: talk 3/3: "), "{printed}");
+    assert!(!server.requests().iter().any(|(_, body)| last_text(body).contains("go on")));
+}
+
+#[test]
 fn what_is_no_command_is_answered_with_one_line_of_help() {
     let server = Server::new(plays);
     let mut run = Run::start(PLAN, &server, 3);
