@@ -21,7 +21,7 @@ use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 
-use bg_core::{Artifact, Claim, Failure, Finished, Output, TaskContext, TaskResult, Usage};
+use bg_core::{Artifact, Claim, Failure, Finished, Output, Phase, TaskContext, TaskResult, Usage};
 use bg_tools::{Claims, ToolContext, ToolDefinition, Toolbox};
 use futures_util::future::{Either, select};
 use serde_json::Value;
@@ -304,7 +304,10 @@ impl Run {
     /// Asks the model. Words from outside break into that, but not into a summary: it would be asked
     /// for anew.
     async fn ask(&self, request: ModelRequest) -> Result<ModelReply, RunError> {
-        self.unless_interrupted(self.complete(request)).await?
+        self.reports.phase(Phase::WaitingForModel);
+        let reply = self.unless_interrupted(self.complete(request)).await;
+        self.reports.phase(Phase::Working);
+        reply?
     }
 
     async fn complete(&self, request: ModelRequest) -> Result<ModelReply, RunError> {
@@ -366,7 +369,9 @@ impl Run {
             reports: &self.reports,
             courier: &self.courier,
         };
+        self.reports.phase(Phase::WaitingForTool);
         let AllCalled { answers, claims, interrupted } = all.run(&calls, &self.interrupts).await;
+        self.reports.phase(Phase::Working);
         self.reports.answered(&calls, &answers);
         for (call, answer) in calls.iter().zip(&answers) {
             self.ledger.tool(&call.name, answer.success);

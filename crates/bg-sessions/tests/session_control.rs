@@ -7,7 +7,7 @@ mod talking;
 
 use std::time::Duration;
 
-use bg_core::{Kind, Outcome, Output, Registry, Status};
+use bg_core::{Kind, Outcome, Output, Phase, Registry, Status};
 use bg_sessions::{
     AgentSpec, Agents, Models, Part, Prompted, RunOptions, SessionAnswer, SessionCommand, Turn,
 };
@@ -278,6 +278,7 @@ async fn a_status_shows_a_busy_session_and_disturbs_nothing() {
     let second = caller.ask("second");
     common::pause(100).await;
     let SessionAnswer::Status(busy) = caller.command("/status") else { panic!("no status") };
+    assert_eq!(root.inspect(second).unwrap().phase, Phase::WaitingForModel);
     assert_eq!((busy.busy, busy.idle_secs, busy.waiting), (true, 0, 0));
     assert_eq!(caller.text(second).await, "two");
 }

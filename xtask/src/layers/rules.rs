@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("bg-sessions", &["bg-core", "bg-tools"]),
     ("bg-models", &["bg-core", "bg-tools", "bg-sessions"]),
     ("bg-agents", &["bg-core", "bg-tools", "bg-process", "bg-sessions"]),
-    ("bg-cli", &["bg-agents"]),
+    ("bg-cli", &["bg-agents", "bg-models"]),
     ("xtask", &[]),
 ];
 
@@ -177,6 +177,7 @@ mod tests {
         check_arrow("bg-tools", "bg-core", None, &[]);
         check_arrow("bg-agents", "bg-process", None, &[]);
         check_arrow("bg-cli", "bg-agents", None, &[]);
+        check_arrow("bg-cli", "bg-models", None, &[]);
     }
 
     #[test]
