@@ -119,7 +119,7 @@ fn tasks_and_sessions_are_shown_steered_stopped_and_ended() {
     let mut run = Run::start(PLAN, &server, 3);
     run.types("/status");
     run.prints("status: 0 results so far, ");
-    run.prints("agent:1     first: running, step 1, for ");
+    run.prints("agent:1     first: running, step 1, ");
     run.prints("  session:3   talk: running");
     run.prints("  waits       talk 2/2");
     run.types("/steer 2 use fewer words");
