@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bg_tools::{Resource, Toolbox, ToolboxError};
+use bg_tools::{Resource, Toolbox, ToolboxError, select_resources};
 
 use super::options::RunOptions;
 use crate::agent_tool::AgentTool;
@@ -25,9 +25,11 @@ pub(crate) struct Agent {
 
 impl Agent {
     /// Selects what the agent receives of what is attached to a prompt, and checks it.
-    pub(crate) fn attached(&self, resources: Vec<Resource>) -> Result<Vec<Resource>, InvokeError> {
-        let taken: Vec<_> =
-            resources.into_iter().filter(|resource| self.spec.takes(resource)).collect();
+    pub(crate) fn attached(
+        &self,
+        mut resources: Vec<Resource>,
+    ) -> Result<Vec<Resource>, InvokeError> {
+        let taken = select_resources(&mut resources, &self.spec.tags);
         let sizes = taken.iter().filter_map(|resource| resource.content.size_bytes());
         let bytes = sizes.fold(0_usize, usize::saturating_add);
         if taken.len() > RunOptions::MAX_RESOURCES || bytes > RunOptions::MAX_RESOURCE_BYTES {

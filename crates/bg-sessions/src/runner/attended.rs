@@ -3,7 +3,7 @@
 //! The names are those of the OpenTelemetry conventions for generative AI: `invoke_agent` for a turn,
 //! `chat` for a request to a model, `execute_tool` for a call.
 
-use bg_core::{Failure, TaskResult};
+use bg_core::{Failure, Output, TaskResult};
 use tracing::field::Empty;
 use tracing::{Instrument, Span, info_span};
 
@@ -20,6 +20,14 @@ pub(crate) struct TurnEnded {
 }
 
 impl TurnEnded {
+    /// Returns the output, or the part of it that had been reached.
+    pub(crate) fn output(&self) -> Option<&Output> {
+        match &self.result {
+            Ok(output) => Some(output),
+            Err(failure) => failure.partial.as_deref(),
+        }
+    }
+
     fn of(error: RunError) -> Self {
         let is_stopped = matches!(error, RunError::Stopped);
         Self { result: Err(error.into()), is_stopped, has_begun: false }
@@ -37,7 +45,7 @@ impl Run {
         let span = self.span();
         let turn = self.hooked(given).instrument(span.clone());
         let ended = courier.attend(turn).await;
-        record(&span, &ended.result);
+        record(&span, &ended);
         ended
     }
 
@@ -94,15 +102,11 @@ impl Run {
 }
 
 /// Writes into the span what the turn has cost, and why it failed.
-fn record(span: &Span, result: &TaskResult) {
-    let output = match result {
-        Ok(output) => Some(output),
-        Err(failure) => {
-            span.record("error.type", &*failure.message);
-            failure.partial.as_deref()
-        }
-    };
-    let usage = output.map(bg_core::Output::usage).unwrap_or_default();
+fn record(span: &Span, ended: &TurnEnded) {
+    if let Err(failure) = &ended.result {
+        span.record("error.type", &*failure.message);
+    }
+    let usage = ended.output().map(Output::usage).unwrap_or_default();
     span.record("gen_ai.usage.input_tokens", usage.input_tokens);
     span.record("gen_ai.usage.output_tokens", usage.output_tokens);
 }

@@ -305,15 +305,14 @@ impl Worker {
     }
 
     fn reply(&mut self, askers: &Askers, has_results: bool, ended: TurnEnded) {
+        self.keep(&ended, askers.is_empty());
         let TurnEnded { result, is_stopped, has_begun } = ended;
         if !has_begun && !self.has_begun && !is_stopped && self.close() {
             self.over = "its first prompt was refused";
         }
         self.has_begun |= has_begun;
         // Results that come again after a turn that was of no use wait for the next input.
-        self.hears_children &= result.is_ok() || !has_results;
-        self.hears_children |= result.is_ok();
-        self.keep(&result, askers.is_empty());
+        self.hears_children = result.is_ok() || (self.hears_children && !has_results);
         self.session().end_turn();
         self.rest();
         let owner = self.owner.upgrade().filter(|_| is_stopped);
@@ -321,12 +320,8 @@ impl Worker {
     }
 
     /// Keeps what a turn has come to, for whoever asks how the session is.
-    fn keep(&mut self, result: &TaskResult, is_unreported: bool) {
-        let output = match result {
-            Ok(output) => Some(output),
-            Err(failure) => failure.partial.as_deref(),
-        };
-        if let Some(output) = output {
+    fn keep(&mut self, ended: &TurnEnded, is_unreported: bool) {
+        if let Some(output) = ended.output() {
             self.total.add(output);
             if is_unreported {
                 self.unreported.add(output);
@@ -335,7 +330,7 @@ impl Worker {
         let (usage, by) = (self.total.total(), self.total.by().clone());
         self.session().see(|seen| {
             (seen.usage, seen.by) = (usage, by);
-            match result {
+            match &ended.result {
                 Ok(output) => {
                     seen.turns += 1;
                     seen.progress(&output.text);
