@@ -144,7 +144,7 @@ impl Agents {
             compaction: self.0.compaction,
             step_cap: agent.spec.step_cap.unwrap_or(AgentSpec::DEFAULT_STEP_CAP),
             effort: agent.spec.effort,
-            output_schema: agent.spec.output_schema.clone().map(Arc::new),
+            output_schema: agent.output_schema.clone(),
         }
     }
 

@@ -38,6 +38,14 @@ pub enum AgentsError {
         /// Which one it is.
         source: ModelsError,
     },
+    /// What an agent has as the schema of its answer is none. Seen with the feature `validate` alone.
+    #[error("agent \"{agent}\" has an output schema that cannot be used: {problem}")]
+    OutputSchema {
+        /// The agent.
+        agent: String,
+        /// What is wrong with it, cut.
+        problem: String,
+    },
 }
 
 /// The agents of a host could not be changed.

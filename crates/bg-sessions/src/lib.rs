@@ -67,6 +67,7 @@
 
 mod agent_tool;
 mod agents;
+mod answer_schema;
 mod background;
 mod compaction;
 mod effort;

@@ -28,6 +28,7 @@ use serde_json::Value;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, info_span};
 
+use crate::answer_schema::AnswerSchema;
 use crate::background::{Burst, next_burst};
 use crate::compaction::{Compaction, CompactionSpec};
 use crate::effort::Effort;
@@ -70,7 +71,14 @@ pub(crate) struct RunSpec {
     pub(crate) compaction: CompactionSpec,
     pub(crate) step_cap: NonZeroU32,
     pub(crate) effort: Option<Effort>,
-    pub(crate) output_schema: Option<Arc<Value>>,
+    pub(crate) output_schema: Option<Arc<AnswerSchema>>,
+}
+
+impl RunSpec {
+    /// The schema of the answer, as a provider takes it.
+    pub(crate) fn schema(&self) -> Option<&Arc<Value>> {
+        self.output_schema.as_deref().map(AnswerSchema::schema)
+    }
 }
 
 /// The state of a worker.
@@ -291,7 +299,7 @@ impl Run {
         let mut request = ModelRequest::new(self.history.messages())
             .with_instructions(self.spec.instructions.clone())
             .with_effort(self.effort)
-            .with_output_schema(self.spec.output_schema.clone())
+            .with_output_schema(self.spec.schema().cloned())
             .with_tools(self.definitions.clone());
         request.may_call = !self.is_past_cap();
         request
@@ -404,19 +412,8 @@ impl Run {
     /// Ends the turn, if the answer is what was asked for and nothing is left to hear. A wrong answer
     /// may be given once more.
     fn last_words(&mut self) -> Result<Progress, RunError> {
-        if self.spec.output_schema.is_some() {
-            match structured::read(&self.output.text) {
-                Ok(data) => self.data = Some(data),
-                Err(problem) if self.is_repaired => return Err(RunError::NotOfSchema(problem)),
-                Err(problem) => {
-                    self.is_repaired = true;
-                    self.reports.trace(&format!("answer not taken: {problem}"));
-                    self.give(vec![Part::Text(structured::repair(&problem))], Vec::new());
-                    return Ok(Progress::Again);
-                }
-            }
-        }
-        Ok(if self.interrupts.close_if_heard() { Progress::Done } else { Progress::Again })
+        let is_over = self.take_answer()? && self.interrupts.close_if_heard();
+        Ok(if is_over { Progress::Done } else { Progress::Again })
     }
 
     /// Books what children cost whose outcomes are in the history now.

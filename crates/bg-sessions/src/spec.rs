@@ -52,8 +52,11 @@ pub struct AgentSpec {
     /// How hard its model thinks; `None` for the model's own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effort: Option<Effort>,
-    /// JSON Schema of its answer, if that is to be JSON. It is for the model; an answer that is no JSON
-    /// may be given once more, and then the run fails.
+    /// JSON Schema of its answer, if that is to be JSON. An answer that is no JSON may be given once
+    /// more, with what is wrong with the first, and then the run fails. With the feature `validate`
+    /// that holds for an answer that is not of the schema too, the draft is the one that `$schema`
+    /// names (2020-12 if it names none), and a schema that cannot be used is refused with its
+    /// definition; `$ref` reaches only what is in the schema, and a `pattern` cannot look around or back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
     /// How long a session of it waits for input, in seconds; `None` or 0 for a minute. Counted as at

@@ -6,6 +6,7 @@ use bg_tools::{Resource, Toolbox, ToolboxError, select_resources};
 
 use super::options::RunOptions;
 use crate::agent_tool::AgentTool;
+use crate::answer_schema::AnswerSchema;
 use crate::error::{AgentsError, InvokeError};
 use crate::invoke::InvokeAgent;
 use crate::manager::ManageAgents;
@@ -18,6 +19,7 @@ pub(crate) struct Agent {
     pub(crate) spec: AgentSpec,
     pub(super) tools: Toolbox,
     pub(super) model: Arc<dyn Model>,
+    pub(super) output_schema: Option<Arc<AnswerSchema>>,
     /// The tools of ours that it names. They are not kept here: they hold the agents, and would keep
     /// them alive for ever.
     pub(super) ours: Vec<String>,
@@ -58,7 +60,12 @@ impl Agent {
                 .get(label)
                 .map_err(|source| AgentsError::Model { agent: spec.name.clone(), source })?,
         };
-        Ok(Self { spec, tools, model, ours })
+        let output_schema = spec.output_schema.as_ref().map(AnswerSchema::new).transpose();
+        let output_schema = output_schema.map_err(|problem| {
+            let agent = spec.name.clone();
+            AgentsError::OutputSchema { agent, problem }
+        })?;
+        Ok(Self { spec, tools, model, output_schema: output_schema.map(Arc::new), ours })
     }
 }
 

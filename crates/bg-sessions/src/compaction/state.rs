@@ -79,7 +79,7 @@ struct Older {
 
 impl Compaction {
     pub(crate) fn new(run: &RunSpec) -> Self {
-        let schema = run.output_schema.as_ref().map_or(0, |schema| size::text(&schema.to_string()));
+        let schema = run.schema().map_or(0, |schema| size::text(&schema.to_string()));
         Self {
             limits: Limits::new(&run.compaction, &run.model.info()),
             task: Arc::default(),

@@ -1,48 +1,34 @@
-//! Answers that are to be JSON.
+//! Answers that are to be JSON. One that is not what was asked for may be given once more.
 
-use serde_json::Value;
+use super::Run;
+use crate::error::RunError;
+use crate::message::Part;
 
-/// Longest problem that a model is told, in bytes.
-const MAX_PROBLEM_BYTES: usize = 400;
-
-/// Reads an answer, without the fence that models like to put around JSON.
-///
-/// # Errors
-///
-/// What is wrong with it.
-pub(super) fn read(answer: &str) -> Result<Value, String> {
-    let problem = |error: serde_json::Error| {
-        bg_core::text::excerpt(&format!("it is not JSON: {error}"), MAX_PROBLEM_BYTES)
-    };
-    serde_json::from_str(without_fence(answer)).map_err(problem)
-}
-
-fn without_fence(answer: &str) -> &str {
-    let answer = answer.trim();
-    let inner = answer.strip_prefix("```").and_then(|rest| rest.strip_suffix("```"));
-    // The first line names the language.
-    inner.and_then(|inner| inner.split_once('\n')).map_or(answer, |(_, json)| json)
+impl Run {
+    /// Takes what the model said last as its answer, if it is one. Otherwise the model is told what is
+    /// wrong with it, the first time. Returns whether the answer was taken.
+    pub(super) fn take_answer(&mut self) -> Result<bool, RunError> {
+        let Some(schema) = &self.spec.output_schema else { return Ok(true) };
+        let problem = match schema.read(&self.output.text) {
+            Ok(data) => {
+                self.data = Some(data);
+                return Ok(true);
+            }
+            Err(problem) => problem,
+        };
+        if std::mem::replace(&mut self.is_repaired, true) {
+            return Err(RunError::NotOfSchema(problem));
+        }
+        self.reports.trace(&format!("answer not taken: {problem}"));
+        self.give(vec![Part::Text(repair(&problem))], Vec::new());
+        Ok(false)
+    }
 }
 
 /// Asks for another answer.
-pub(super) fn repair(problem: &str) -> String {
+fn repair(problem: &str) -> String {
     format!(
         "[Your answer has to be JSON of the schema that you were given, and nothing else: {problem}. \
          Answer again.]"
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::read;
-
-    #[test]
-    fn a_fence_is_no_part_of_an_answer() {
-        let bare = read("{\"n\": 1}");
-        assert_eq!(read("```json\n{\"n\": 1}\n```"), bare);
-        assert_eq!(read(" ```\n{\"n\": 1}```\n"), bare);
-        for not_json in ["", "one", "```json\n```", "{\"n\": 1} and more"] {
-            assert!(read(not_json).is_err(), "{not_json}");
-        }
-    }
 }
