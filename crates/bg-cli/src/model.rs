@@ -2,7 +2,7 @@
 //!
 //! It is chosen and set up before anything starts, from the command line and the plan together.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::str::FromStr;
 
 use bg_models::{BuildError, OpenAiCompatible};
@@ -26,6 +26,9 @@ pub(crate) struct ModelArgs {
     /// How many tokens a request and its answer may have together.
     #[arg(long, value_name = "N")]
     context_window: Option<NonZeroU64>,
+    /// How many tokens one answer may have; what is longer is cut by the server.
+    #[arg(long, value_name = "N")]
+    max_output_tokens: Option<NonZeroU32>,
 }
 
 /// What `--model` can be.
@@ -55,13 +58,14 @@ impl FromStr for ModelName {
 const OPENAI: &str = "openai:";
 
 /// What a plan says of the model.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlannedModel {
     name: String,
     base_url: Option<String>,
     key_env: Option<String>,
     context_window: Option<NonZeroU64>,
+    max_output_tokens: Option<NonZeroU32>,
 }
 
 /// What plays the agents.
@@ -78,6 +82,7 @@ pub(crate) struct Server {
     base_url: String,
     key_env: Option<String>,
     context_window: Option<NonZeroU64>,
+    max_output_tokens: Option<NonZeroU32>,
 }
 
 /// What was said of the model does not fit together.
@@ -104,15 +109,17 @@ impl ModelArgs {
             }
             (Some(ModelName::Script), _) | (None, None) => return self.script(),
         };
-        let (base_url, key_env, window) = planned.map_or((None, None, None), |planned| {
-            (planned.base_url, planned.key_env, planned.context_window)
-        });
-        let Some(base_url) = self.base_url.clone().or(base_url) else {
+        let planned = planned.unwrap_or_default();
+        let Some(base_url) = self.base_url.clone().or(planned.base_url) else {
             return Err(ChoiceError::NoBaseUrl(name));
         };
-        let key_env = self.key_env.clone().or(key_env);
-        let context_window = self.context_window.or(window);
-        Ok(Choice::Server(Server { name, base_url, key_env, context_window }))
+        Ok(Choice::Server(Server {
+            name,
+            base_url,
+            key_env: self.key_env.clone().or(planned.key_env),
+            context_window: self.context_window.or(planned.context_window),
+            max_output_tokens: self.max_output_tokens.or(planned.max_output_tokens),
+        }))
     }
 
     fn script(&self) -> Result<Choice, ChoiceError> {
@@ -120,6 +127,7 @@ impl ModelArgs {
             (self.base_url.is_some(), "--base-url"),
             (self.key_env.is_some(), "--key-env"),
             (self.context_window.is_some(), "--context-window"),
+            (self.max_output_tokens.is_some(), "--max-output-tokens"),
         ];
         match given.into_iter().find(|(is_given, _)| *is_given) {
             Some((_, option)) => Err(ChoiceError::OnlyForServer(option)),
@@ -155,6 +163,9 @@ impl Server {
         if let Some(tokens) = self.context_window {
             builder = builder.context_window(tokens.get());
         }
+        if let Some(tokens) = self.max_output_tokens {
+            builder = builder.max_output_tokens(tokens);
+        }
         builder.build()
     }
 
@@ -173,6 +184,7 @@ mod tests {
             base_url: base_url.map(str::to_owned),
             key_env: None,
             context_window: None,
+            max_output_tokens: None,
         }
     }
 
@@ -182,11 +194,12 @@ mod tests {
 
     #[test]
     fn the_command_line_wins_field_by_field() {
-        let plan = "name = \"small\"\nbase_url = \"http://a/v1\"\ncontext_window = 4096\n";
+        let plan = "name = \"small\"\nbase_url = \"http://a/v1\"\ncontext_window = 4096\nmax_output_tokens = 9\n";
         let choice = asked(Some("openai:large"), None).choose(Some(planned(plan)));
         let Ok(Choice::Server(server)) = choice else { panic!("{choice:?}") };
         assert_eq!((&*server.name, &*server.base_url), ("large", "http://a/v1"));
         assert_eq!(server.context_window, NonZeroU64::new(4096));
+        assert_eq!(server.max_output_tokens, NonZeroU32::new(9));
         assert_eq!(asked(Some("script"), None).choose(Some(planned(plan))), Ok(Choice::Script));
         assert_eq!(asked(None, None).choose(None), Ok(Choice::Script));
     }

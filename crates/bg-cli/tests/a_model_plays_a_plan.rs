@@ -175,6 +175,52 @@ fn what_does_not_fit_together_starts_nothing() {
     refused(&keyed, "the key is missing: set the environment variable BG_TEST_UNSET");
 }
 
+const COUNTS: &str = r#"
+[[agent]]
+name = "counter"
+effort = "low"
+step_cap = 3
+[agent.output_schema]
+type = "object"
+required = ["files"]
+[agent.output_schema.properties.files]
+type = "integer"
+[[task]]
+agent = "counter"
+prompt = "How many files are there?"
+"#;
+
+#[test]
+fn an_agent_of_a_plan_can_be_asked_for_json_of_a_schema() {
+    let says = |nth, _: &Value| match nth {
+        0 => Reply::Say(r#"{"files": "two"}"#, 9, 5),
+        _ => Reply::Say(r#"{"files": 2}"#, 20, 4),
+    };
+    let (folder, server) = (Folder::new(), Server::new(says));
+    let output = play(&folder, &server, COUNTS, &["--json", "--max-output-tokens", "50"]);
+    let document = document(&output);
+    assert_eq!(output.status.code(), Some(0), "{document:#}");
+    assert_eq!(row(&document, "counter")["output"], r#"{"files": 2}"#);
+    assert_eq!(tokens(&document["summary"]), [29, 9, 2]);
+    let [(_, first), (_, second)] = &server.requests()[..] else { panic!("not two requests") };
+    let asked = &first["response_format"]["json_schema"]["schema"]["properties"]["files"];
+    assert_eq!(asked["type"], "integer", "{first:#}");
+    assert_eq!((&first["reasoning_effort"], &first["max_tokens"]), (&"low".into(), &50.into()));
+    let told = last_text(second).replace('\\', "");
+    assert!(told.contains(r#"at /files: "two" is not of type "integer""#), "{told}");
+}
+
+#[test]
+fn a_schema_that_is_none_starts_nothing() {
+    let folder = Folder::new();
+    let plan = COUNTS.replace("\"object\"", "\"thing\"");
+    let plan = format!("{plan}script = \"say {{}}\"\n");
+    let output = support::run_plan(&folder, &plan, &[]);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()));
+    let message = "agent \"counter\" has an output schema that cannot be used: at /type: \"thing\"";
+    assert!(stderr(&output).contains(message), "{}", stderr(&output));
+}
+
 #[test]
 fn a_run_ends_when_its_tokens_are_spent() {
     // One answers for too many, while the other waits for its own and a process serves.

@@ -1,8 +1,9 @@
 //! From TOML to a plan: the shape first, then what the names refer to.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
-use bg_agents::sessions::AgentSpec;
+use bg_agents::sessions::{AgentSpec, Effort};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -40,6 +41,9 @@ struct RawAgent {
     instructions: String,
     #[serde(default)]
     tools: Vec<Spanned<String>>,
+    effort: Option<Effort>,
+    output_schema: Option<serde_json::Value>,
+    step_cap: Option<NonZeroU32>,
 }
 
 #[derive(Deserialize)]
@@ -143,10 +147,14 @@ fn agents(
 
 impl RawAgent {
     fn into_spec(self) -> AgentSpec {
-        AgentSpec::new(self.name.into_inner())
+        let mut spec = AgentSpec::new(self.name.into_inner())
             .with_description(self.description)
             .with_instructions(self.instructions)
-            .with_tools(self.tools.into_iter().map(Spanned::into_inner))
+            .with_tools(self.tools.into_iter().map(Spanned::into_inner));
+        spec.effort = self.effort;
+        spec.output_schema = self.output_schema;
+        spec.step_cap = self.step_cap;
+        spec
     }
 }
 

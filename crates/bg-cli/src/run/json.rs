@@ -36,6 +36,8 @@ struct Row<'a> {
     steps: u32,
     tool_calls: u64,
     input_tokens: u64,
+    /// Those of them that the provider had in its cache.
+    cached_tokens: u64,
     output_tokens: u64,
     requests: u64,
     elapsed_ms: u128,
@@ -68,6 +70,8 @@ struct Summary<'a> {
     steps: u64,
     tool_calls: u64,
     input_tokens: u64,
+    /// Those of them that the provider had in its cache.
+    cached_tokens: u64,
     output_tokens: u64,
     requests: u64,
     elapsed_ms: u128,
@@ -88,6 +92,7 @@ pub(crate) fn document(run: &Run) -> String {
         steps: results.iter().map(|result| u64::from(result.finished.steps())).sum(),
         tool_calls: usage.tool_calls,
         input_tokens: usage.input_tokens,
+        cached_tokens: usage.cached_tokens,
         output_tokens: usage.output_tokens,
         requests: usage.requests,
         elapsed_ms: run.elapsed.as_millis(),
@@ -118,6 +123,7 @@ fn row(result: &TaskResult) -> Row<'_> {
         steps: result.finished.steps(),
         tool_calls: usage.tool_calls,
         input_tokens: usage.input_tokens,
+        cached_tokens: usage.cached_tokens,
         output_tokens: usage.output_tokens,
         requests: usage.requests,
         elapsed_ms: finished.elapsed().as_millis(),

@@ -27,6 +27,7 @@ struct Sums {
     /// In and out: one sum, so that of two that add at the same time one sees both.
     tokens: AtomicU64,
     input: AtomicU64,
+    cached: AtomicU64,
     requests: AtomicU64,
 }
 
@@ -39,6 +40,7 @@ impl Meter {
         let more = usage.input_tokens.saturating_add(usage.output_tokens);
         // Nothing else in memory hangs on the sums.
         self.sums.input.fetch_add(usage.input_tokens, Ordering::Relaxed);
+        self.sums.cached.fetch_add(usage.cached_tokens, Ordering::Relaxed);
         self.sums.requests.fetch_add(usage.requests, Ordering::Relaxed);
         let sum = self.sums.tokens.fetch_add(more, Ordering::Relaxed).saturating_add(more);
         if self.limit.is_some_and(|limit| sum >= limit.get()) {
@@ -56,6 +58,7 @@ impl Meter {
         let mut usage = Usage::default();
         usage.input_tokens = self.sums.input.load(Ordering::Relaxed);
         usage.output_tokens = self.tokens().saturating_sub(usage.input_tokens);
+        usage.cached_tokens = self.sums.cached.load(Ordering::Relaxed);
         usage.requests = self.sums.requests.load(Ordering::Relaxed);
         usage
     }

@@ -51,7 +51,12 @@ fn spent(meter: &Meter) -> String {
 
 fn tokens_line(usage: &Usage) -> String {
     let requests = count(usize::try_from(usage.requests).unwrap_or(usize::MAX), "request");
-    format!("{} tokens in, {} out, in {requests}\n", usage.input_tokens, usage.output_tokens)
+    let cached = match usage.cached_tokens {
+        0 => String::new(),
+        tokens => format!(" ({tokens} of them cached)"),
+    };
+    let Usage { input_tokens, output_tokens, .. } = usage;
+    format!("{input_tokens} tokens in{cached}, {output_tokens} out, in {requests}\n")
 }
 
 fn result_row(result: &TaskResult, has_model: bool) -> String {

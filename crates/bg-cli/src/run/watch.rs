@@ -162,7 +162,11 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// That the tokens are spent is the reason also for what failed because of it, whichever of the two
+    /// is seen first.
     fn skip(&mut self, at: usize, why: &str) {
+        let is_spent = self.ends.spent.is_cancelled();
+        let why = if is_spent { Stop::Tokens.reason() } else { why };
         let problem = one_line(&format!("{}: {why}", self.order.item(at).label));
         self.screen.line(&format!("not started: {problem}"));
         self.not_started.push(problem);

@@ -56,7 +56,8 @@ pub(crate) fn mock(fixtures: &Value) -> Option<Kit> {
 }
 
 fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/serve").join(name)
+    // Also for the tests of the command, which is beside.
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../bg-models/tests/serve").join(name)
 }
 
 /// The folder of a kit: in the one of `$BG_CACHE`, or in `tools` of the build folder.
