@@ -42,8 +42,9 @@ impl AnswerSchema {
     ///
     /// What is wrong with it, in a few words.
     pub(crate) fn read(&self, answer: &str) -> Result<Value, String> {
-        let answer = serde_json::from_str(without_fence(answer))
-            .map_err(|error| text::excerpt(&format!("it is not JSON: {error}"), MAX_PROBLEM_BYTES))?;
+        let answer = serde_json::from_str(without_fence(answer)).map_err(|error| {
+            text::excerpt(&format!("it is not JSON: {error}"), MAX_PROBLEM_BYTES)
+        })?;
         #[cfg(feature = "validate")]
         validate::check(&self.validator, &answer)?;
         Ok(answer)

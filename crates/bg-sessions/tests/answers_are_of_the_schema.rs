@@ -7,7 +7,9 @@ mod common;
 mod talking;
 
 use bg_core::Registry;
-use bg_sessions::{AgentSpec, Agents, AgentsError, ChangeError, Models, Recorded, Turn, TurnsModel};
+use bg_sessions::{
+    AgentSpec, Agents, AgentsError, ChangeError, Models, Recorded, Turn, TurnsModel,
+};
 use common::{AGENT, completed, texts, turns};
 use serde_json::{Value, json};
 use talking::Caller;

@@ -9,6 +9,7 @@ use bg_agents::core::{CloseReport, Scope};
 use tokio::sync::oneshot;
 
 use super::stop::{Ends, Stop};
+use super::typed::terminal;
 
 /// What tasks get to end by themselves after an interrupt: two seconds, and what it takes to reap a
 /// process that was killed after them.
@@ -55,6 +56,7 @@ pub(crate) fn stop_on_interrupt(root: Scope, ends: Ends) -> io::Result<Interrupt
             interrupts.next().await;
         }
         tokio::time::sleep(LAST).await;
+        terminal::put_back();
         std::process::exit(i32::from(super::INTERRUPTED));
     });
     Ok(Interrupted { begun, over })

@@ -1,7 +1,8 @@
-//! One line for everything that happens: when, who, what.
+//! What is told of everything that happens: when, who, what.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::fmt;
+use std::time::{Duration, Instant};
 
 use bg_agents::core::{Event, EventKind, Kind, Status, TaskId};
 use bg_agents::tools::status_word;
@@ -23,6 +24,23 @@ struct Known {
     since: Instant,
 }
 
+/// What happened to a task.
+pub(crate) struct Happened {
+    pub(crate) task: TaskId,
+    pub(crate) label: String,
+    pub(crate) what: String,
+    /// How long after its start.
+    pub(crate) age: Duration,
+    pub(crate) is_over: bool,
+}
+
+impl fmt::Display for Happened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { task, label, what, age, .. } = self;
+        write!(f, "{:>10}  {:<10} {label}: {what}", time(*age), task.to_string())
+    }
+}
+
 impl Live {
     pub(crate) fn new(secret: Secret) -> Self {
         Self { known: BTreeMap::new(), secret }
@@ -33,8 +51,8 @@ impl Live {
         self.known.insert(id, Known { label: short(label), since: Instant::now() });
     }
 
-    /// Puts an event into a line, if it is worth one.
-    pub(crate) fn line(&mut self, event: &Event) -> Option<String> {
+    /// Puts an event into words, if it is worth them.
+    pub(crate) fn told(&mut self, event: &Event) -> Option<Happened> {
         let is_session = event.task.kind() == Kind::SESSION;
         let what = match &event.what {
             EventKind::Spawned { label, owner } => {
@@ -65,8 +83,9 @@ impl Live {
         };
         let known = self.known.get(&event.task);
         let age = known.map(|known| known.since.elapsed()).unwrap_or_default();
-        let label = known.map_or("", |known| &known.label);
-        Some(format!("{:>10}  {:<10} {label}: {what}", time(age), event.task.to_string()))
+        let label = known.map_or_else(String::new, |known| known.label.clone());
+        let is_over = matches!(event.what, EventKind::Status(status) if status.is_terminal());
+        Some(Happened { task: event.task, label, what, age, is_over })
     }
 }
 

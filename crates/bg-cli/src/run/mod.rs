@@ -5,6 +5,7 @@
 //! printed as they arrive, and a report ends the run. An interrupt stops everything with two seconds
 //! of grace, a second one at once.
 
+mod board;
 mod interrupt;
 mod json;
 mod live;
@@ -39,6 +40,7 @@ use crate::model::{Choice, ModelArgs};
 use crate::plan::Plan;
 use crate::secret::Secret;
 use crate::{bad_input, file_tools};
+use board::{Board, Place};
 use meter::Meter;
 use player::Player;
 use result::TaskResult;
@@ -46,7 +48,7 @@ use save::Save;
 use stop::{Ends, Stop};
 use team::{Team, TeamError};
 use tokio_util::sync::CancellationToken;
-use typed::Lines;
+use typed::{Lines, terminal};
 use watch::{Around, Watch, Watched};
 
 /// What `bg run` was asked to do.
@@ -126,9 +128,11 @@ fn play(job: Job, json: bool) -> Result<ExitCode, TeamError> {
         .build()
         .map_err(TeamError::Runtime)?;
     let (secret, save) = (job.secret.clone(), job.save.clone());
-    let screen = if json { Screen::stderr() } else { Screen::stdout() };
-    let mut screen = screen.hiding(secret.clone());
-    let played = runtime.block_on(play_on(job, &mut screen)).map(|run| {
+    let (mut screen, board) = stage(json, secret.clone());
+    let typing = terminal::Guard::new();
+    let played = runtime.block_on(play_on(job, &mut screen, board));
+    drop(typing);
+    let played = played.map(|run| {
         let document = if json || save.is_some() { json::document(&run) } else { String::new() };
         if let Some(save) = &save {
             save.document(&document);
@@ -151,7 +155,17 @@ fn play(job: Job, json: bool) -> Result<ExitCode, TeamError> {
     played
 }
 
-async fn play_on(job: Job, screen: &mut Screen) -> Result<Run, TeamError> {
+/// Where it is told what happens.
+fn stage(json: bool, secret: Secret) -> (Screen, Option<Board>) {
+    let stdout = || (Screen::stdout(), Board::new(Place::Stdout));
+    let stderr = || (Screen::stderr(), Board::new(Place::Stderr));
+    let (screen, board) = if json { stderr() } else { stdout() };
+    let screen = screen.hiding(secret);
+    let above = board.as_ref().map(Board::multi);
+    (above.into_iter().fold(screen, Screen::above), board)
+}
+
+async fn play_on(job: Job, screen: &mut Screen, board: Option<Board>) -> Result<Run, TeamError> {
     let Job { plan, folder, player, save, commands, .. } = job;
     let began = Instant::now();
     let name = plan.name.clone();
@@ -165,7 +179,8 @@ async fn play_on(job: Job, screen: &mut Screen) -> Result<Run, TeamError> {
     let team = Team::new(&plan, &folder, player)?;
     // Before anything is started that an interrupt has to stop.
     let interrupted = interrupt::stop_on_interrupt(team.root.clone(), ends.clone())?;
-    let around = Around { save, lines: Lines::new(commands), ends, meter: meter.clone() };
+    let lines = Lines::new(commands, board.is_some());
+    let around = Around { save, lines, board, ends, meter: meter.clone() };
     let watch = Watch::new(team, plan.items, around, screen);
     let watched = watch.until_over(interrupted).await;
     let (folder, elapsed) = (folder.root().to_owned(), began.elapsed());

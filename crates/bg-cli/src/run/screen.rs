@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use indicatif::MultiProgress;
+
 use crate::secret::Secret;
 
 /// Where lines go.
@@ -12,15 +14,26 @@ pub(crate) struct Screen {
     out: Box<dyn Write>,
     broken: Option<io::Error>,
     secret: Secret,
+    /// Live lines, above which it is printed.
+    above: Option<MultiProgress>,
 }
 
 impl Screen {
     pub(crate) fn stdout() -> Self {
-        Self { out: Box::new(io::stdout()), broken: None, secret: Secret::default() }
+        Self::new(Box::new(io::stdout()))
     }
 
     pub(crate) fn stderr() -> Self {
-        Self { out: Box::new(io::stderr()), broken: None, secret: Secret::default() }
+        Self::new(Box::new(io::stderr()))
+    }
+
+    fn new(out: Box<dyn Write>) -> Self {
+        Self { out, broken: None, secret: Secret::default(), above: None }
+    }
+
+    /// Prints above live lines.
+    pub(crate) fn above(self, lines: MultiProgress) -> Self {
+        Self { above: Some(lines), ..self }
     }
 
     /// Keeps a secret out of what is printed.
@@ -39,7 +52,12 @@ impl Screen {
     pub(crate) fn text(&mut self, text: &str) {
         if self.broken.is_none() {
             let text = self.secret.hidden_in(text);
-            let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+            let out = &mut self.out;
+            let mut write = || out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            let written = match &self.above {
+                Some(lines) => lines.suspend(&mut write),
+                None => write(),
+            };
             self.broken = written.err();
         }
     }

@@ -7,8 +7,9 @@ use std::future::ready;
 
 use bg_agents::core::{Claim, CloseReport, Event, Events, Finished, Kind, Lagged, Status, TaskId};
 
+use super::board::{Board, TICK};
 use super::interrupt::Interrupted;
-use super::live::Live;
+use super::live::{Happened, Live};
 use super::meter::Meter;
 use super::order::{Next, Order, State};
 use super::result::{Origin, TaskResult, summary};
@@ -18,13 +19,16 @@ use super::sessions::{Session, Sessions};
 use super::stop::{Ends, Stop};
 use super::team::{Team, TeamError};
 use super::told::Told;
-use super::typed::Lines;
+use super::typed::{Input, Lines};
 use crate::plan::{Ask, Item, Work};
+use tokio::time::Interval;
 
 pub(crate) struct Watch<'a> {
     team: Team,
     save: Option<Save>,
     lines: Lines,
+    board: Option<Board>,
+    ticks: Interval,
     ends: Ends,
     meter: Meter,
     screen: &'a mut Screen,
@@ -48,6 +52,8 @@ pub(crate) struct Around {
     pub(crate) save: Option<Save>,
     /// Commands that are typed.
     pub(crate) lines: Lines,
+    /// Live lines, on a terminal.
+    pub(crate) board: Option<Board>,
     pub(crate) ends: Ends,
     pub(crate) meter: Meter,
 }
@@ -70,13 +76,15 @@ impl<'a> Watch<'a> {
         around: Around,
         screen: &'a mut Screen,
     ) -> Self {
-        let Around { save, lines, ends, meter } = around;
+        let Around { save, lines, board, ends, meter } = around;
         let events = team.background.registry().events();
         let live = Live::new(screen.secret().clone());
         Self {
             team,
             save,
             lines,
+            board,
+            ticks: tokio::time::interval(TICK),
             ends,
             meter,
             screen,
@@ -204,7 +212,11 @@ impl<'a> Watch<'a> {
                     self.stopped(report.unwrap_or_default());
                     break;
                 }
-                line = self.lines.next() => self.obey(&line),
+                typed = self.lines.next() => match typed {
+                    Input::Line(line) => self.obey(&line),
+                    Input::Begun => self.tick(),
+                },
+                _ = self.ticks.tick(), if self.board.is_some() => self.tick(),
                 // Not before it was seen that nobody wants it any more.
                 () = ready(()), if self.order.next().is_some() => self.start_due(),
                 event = self.events.next() => self.tell(event),
@@ -262,8 +274,8 @@ impl<'a> Watch<'a> {
     fn tell(&mut self, event: Option<Result<Event, Lagged>>) {
         match event {
             Some(Ok(event)) => {
-                if let Some(line) = self.live.line(&event) {
-                    self.screen.line(&line);
+                if let Some(told) = self.live.told(&event) {
+                    self.show(told);
                 }
             }
             Some(Err(Lagged(missed))) => {
@@ -271,8 +283,32 @@ impl<'a> Watch<'a> {
                     self.screen.line("(more happens than can be printed: some lines are missing)");
                 }
                 self.missed += missed;
+                self.forget_lines();
             }
             None => {}
+        }
+    }
+
+    /// Shows what happened in the line of its task, or in one that is printed.
+    fn show(&mut self, told: Happened) {
+        match &mut self.board {
+            Some(board) => board.tell(told),
+            None => self.screen.line(&told.to_string()),
+        }
+    }
+
+    fn tick(&mut self) {
+        if let Some(board) = &mut self.board {
+            board.tick(self.meter.tokens(), &self.lines.begun());
+        }
+    }
+
+    /// Takes the lines of tasks away whose end may have been missed.
+    fn forget_lines(&mut self) {
+        if let Some(board) = &mut self.board {
+            let all = self.team.root.snapshot();
+            let works = |id| all.iter().any(|task| task.id == id && !task.status.is_terminal());
+            board.keep(works);
         }
     }
 

@@ -1,9 +1,13 @@
 //! Commands that are typed while a run goes on.
 
+mod line;
+pub(crate) mod terminal;
+
 use std::io::{self, IsTerminal, Read};
 use std::str::FromStr;
 
-use tokio::sync::mpsc;
+use line::{Became, Line};
+use tokio::sync::{mpsc, watch};
 
 /// A command, whose task is named as it is printed, or by its number alone.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,42 +52,74 @@ fn split(line: &str) -> (&str, &str) {
 }
 
 /// Lines of the standard input, as they come.
-pub(crate) struct Lines(mpsc::Receiver<String>);
+pub(crate) struct Lines {
+    complete: mpsc::Receiver<String>,
+    /// What is there of the next one.
+    begun: watch::Receiver<String>,
+}
 
 /// Lines that wait until they are heeded. Whoever writes more has to wait.
 const MAX_WAITING: usize = 16;
 
-/// Longest line, in bytes; what is longer is cut into such pieces.
-const LONGEST: usize = 64 << 10;
+/// What was typed.
+pub(crate) enum Input {
+    Line(String),
+    /// A line has changed that is not complete yet.
+    Begun,
+}
+
+/// Where lines go as they are read.
+struct Heard {
+    complete: mpsc::Sender<String>,
+    begun: watch::Sender<String>,
+    /// Whether what is typed is shown by us, and not by the terminal.
+    is_shown: bool,
+}
 
 impl Lines {
     /// Reads if somebody types, or if it is wanted. It is a thread of its own that reads: it cannot be
-    /// interrupted, and ends with the program.
-    pub(crate) fn new(wanted: bool) -> Self {
-        let (sender, receiver) = mpsc::channel(MAX_WAITING);
+    /// interrupted, and ends with the program. With `is_shown` the terminal is told not to show what
+    /// is typed.
+    pub(crate) fn new(wanted: bool, is_shown: bool) -> Self {
+        let ((complete, lines), (begun, typing)) =
+            (mpsc::channel(MAX_WAITING), watch::channel(String::new()));
         if wanted || io::stdin().is_terminal() {
-            std::thread::spawn(move || read(&sender));
+            let is_shown = is_shown && io::stdin().is_terminal();
+            std::thread::spawn(move || read(&Heard { complete, begun, is_shown }));
         }
-        Self(receiver)
+        Self { complete: lines, begun: typing }
     }
 
-    /// Returns the next line; never when there is none any more.
-    pub(crate) async fn next(&mut self) -> String {
-        match self.0.recv().await {
-            Some(line) => line,
-            None => std::future::pending().await,
+    /// Returns what is typed next; never when nobody types any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is lost.
+    pub(crate) async fn next(&mut self) -> Input {
+        tokio::select! {
+            Some(line) = self.complete.recv() => Input::Line(line),
+            Ok(()) = self.begun.changed() => Input::Begun,
+            else => std::future::pending().await,
         }
+    }
+
+    /// What is there of the next line.
+    pub(crate) fn begun(&mut self) -> String {
+        self.begun.borrow_and_update().clone()
     }
 }
 
-fn read(lines: &mpsc::Sender<String>) {
+fn read(heard: &Heard) {
     let mut stdin = io::stdin().lock();
     let is_terminal = stdin.is_terminal();
-    let mut begun = Vec::new();
+    let mut line = if heard.is_shown { Line::edited() } else { Line::default() };
     let mut bytes = [0; 8192];
     loop {
+        if heard.is_shown {
+            terminal::take_over();
+        }
         if is_terminal {
-            foreground::wait();
+            terminal::wait();
         }
         let count = match stdin.read(&mut bytes) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -91,52 +127,16 @@ fn read(lines: &mpsc::Sender<String>) {
             Ok(count) => count,
         };
         for byte in &bytes[..count] {
-            if *byte != b'\n' {
-                begun.push(*byte);
-            }
-            if *byte == b'\n' || begun.len() >= LONGEST {
-                let line = String::from_utf8_lossy(&begun).into_owned();
-                begun.clear();
-                if lines.blocking_send(line).is_err() {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// A program in the background that reads from its terminal is stopped as a whole by the kernel:
-/// `bg run survey &` may not try.
-#[cfg(unix)]
-mod foreground {
-    use std::io;
-    use std::time::Duration;
-
-    use rustix::event::{PollFd, PollFlags, poll};
-    use rustix::process::getpgrp;
-    use rustix::termios::tcgetpgrp;
-
-    /// How often a program in the background looks whether it is in front again.
-    const LOOK: Duration = Duration::from_millis(200);
-
-    /// Returns when there is something to read and we may.
-    pub(super) fn wait() {
-        let stdin = io::stdin();
-        loop {
-            let ready = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None);
-            // Whatever cannot be found out, the read finds out.
-            let in_front = tcgetpgrp(&stdin).map_or(true, |group| group == getpgrp());
-            if ready.is_ok() && in_front {
+            if let Became::Complete(line) = line.push(*byte)
+                && heard.complete.blocking_send(line).is_err()
+            {
                 return;
             }
-            std::thread::sleep(LOOK);
+        }
+        if heard.is_shown {
+            heard.begun.send_replace(line.text());
         }
     }
-}
-
-#[cfg(not(unix))]
-mod foreground {
-    pub(super) fn wait() {}
 }
 
 #[cfg(test)]
