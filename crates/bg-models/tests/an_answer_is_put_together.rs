@@ -164,9 +164,12 @@ async fn ids_that_are_missing_or_twice_there_are_made_up() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_cut_by_the_limit_of_tokens_is_an_answer() {
-    let server = Server::answering(vec![streamed(&[say("once upon"), finish("length")])]).await;
-    assert_eq!(ask(&server.model()).await.unwrap().text(), "once upon");
+async fn an_answer_that_is_cut_by_the_limit_of_tokens_says_so() {
+    for (why, is_cut) in [("length", true), ("stop", false)] {
+        let server = Server::answering(vec![streamed(&[say("once upon"), finish(why)])]).await;
+        let reply = ask(&server.model()).await.unwrap();
+        assert_eq!((&*reply.text(), reply.is_cut), ("once upon", is_cut));
+    }
 }
 
 fn asked_for_everything(has_tools: bool) -> ModelRequest {

@@ -175,12 +175,14 @@ pub struct ModelReply {
     pub parts: Vec<Part>,
     /// What the turn cost.
     pub usage: Usage,
+    /// Whether it was ended by the limit of output tokens, and its own end is missing.
+    pub is_cut: bool,
 }
 
 impl ModelReply {
     /// Makes a turn of which no cost is known.
     pub fn new(parts: Vec<Part>) -> Self {
-        Self { parts, usage: Usage::default() }
+        Self { parts, usage: Usage::default(), is_cut: false }
     }
 
     /// Makes a turn of text alone.
@@ -196,6 +198,12 @@ impl ModelReply {
     /// Sets what the turn cost.
     pub fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = usage;
+        self
+    }
+
+    /// Says that it was ended by the limit of output tokens. As the answer of a run it is told to be cut.
+    pub fn cut(mut self) -> Self {
+        self.is_cut = true;
         self
     }
 

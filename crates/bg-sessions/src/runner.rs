@@ -48,12 +48,12 @@ pub(crate) use attended::TurnEnded;
 pub(crate) use given::Given;
 
 mod ahead;
+mod answer;
 mod attended;
 mod given;
 pub(crate) mod interrupt;
 pub(crate) mod report;
 mod room;
-mod structured;
 
 /// Most things that children have made and that a turn carries on.
 const MAX_ARTIFACTS: usize = 256;
@@ -114,6 +114,8 @@ pub(crate) struct Run {
     /// The same as data, if it was asked for JSON, and whether it had to be asked again.
     data: Option<Value>,
     is_repaired: bool,
+    /// Whether the end of that text is missing.
+    is_cut: bool,
     /// What it has cost.
     ledger: Ledger,
 }
@@ -151,6 +153,7 @@ impl Run {
             ledger: Ledger::default(),
             data: None,
             is_repaired: false,
+            is_cut: false,
             lives_on: false,
             reports: Reports::new(cx),
         }
@@ -200,7 +203,7 @@ impl Run {
         self.earlier_steps = self.earlier_steps.saturating_add(std::mem::take(&mut self.steps));
         self.output = Output::default().with_model(self.model.info().name);
         self.ledger = Ledger::default();
-        (self.data, self.is_repaired) = (None, false);
+        (self.data, self.is_repaired, self.is_cut) = (None, false, false);
         self.tool_cx = self.tool_cx.clone().with_resources(given.resources.clone());
         let (parts, claims) = given.into_parts();
         self.give(parts, claims);
@@ -247,7 +250,7 @@ impl Run {
         let mut output = std::mem::take(&mut self.output);
         self.ledger.write(&mut output);
         match ended {
-            Ok(()) => Ok(self.data.take().into_iter().fold(output, Output::with_data)),
+            Ok(()) => Ok(self.answered(output)),
             Err(error) => Err(self.failed(error).with_partial(output)),
         }
     }
@@ -361,6 +364,7 @@ impl Run {
         if !is_silent {
             self.progress(&text);
             self.output.text = text;
+            self.is_cut = reply.is_cut;
         }
     }
 

@@ -252,3 +252,29 @@ async fn an_answer_that_is_no_json_may_be_given_once_more() {
     assert_eq!(finished.outcome.output().unwrap().text, "I said 1");
     assert_eq!(requests.len(), 2);
 }
+
+/// An answer without its end is not taken for a whole one.
+#[tokio::test]
+async fn an_answer_that_was_cut_says_so() {
+    let registry = Registry::new();
+    let root = registry.root_scope();
+    let cut = |text| Turn::Reply(ModelReply::say(text).cut());
+    let finished = run(&root, turns([cut("once upon")]), toolbox([])).await;
+    let told = "once upon\n[cut here: the model reached its limit of output tokens]";
+    assert_eq!(completed(&finished).text, told);
+    // It is about the last text alone.
+    let call = bg_sessions::ToolCall::new("1", "Echo", "{}");
+    let first = ModelReply::new(vec![Part::text("I look"), Part::ToolCall(call)]).cut();
+    let model = turns([Turn::Reply(first), Turn::say("whole")]);
+    let finished = run(&root, model, toolbox([echo()])).await;
+    assert_eq!(completed(&finished).text, "whole");
+    let schema = serde_json::json!({"type": "object"});
+    let spec = bg_sessions::AgentSpec::new(AGENT).with_output_schema(schema);
+    let model = turns([cut("{\"n\": "), cut("{\"n\": 1}")]);
+    let models = bg_sessions::Models::new("test", model.clone());
+    let agents = bg_sessions::Agents::builder(models).agent(spec).build().unwrap();
+    let finished = agents.run(&root, AGENT, "go").await.unwrap();
+    assert_eq!(completed(&finished).text, "{\"n\": 1}", "it is whole as JSON");
+    let asked = &common::texts(&model.requests()[1])[0];
+    assert!(asked.contains("; it reached the limit of output tokens. Answer again."), "{asked}");
+}

@@ -87,9 +87,11 @@ impl Answer {
             let reason = "a filter of the provider stopped the answer".to_owned();
             return Err(Fault::Refused { reason });
         }
+        let is_cut = self.finish.as_deref() == Some("length");
         let calls = self.calls.end(turn).ok_or_else(nameless)?;
-        Ok(ModelReply::new(parts(self.thinking, self.text, calls))
-            .with_usage(WireUsage::usage(self.usage)))
+        let reply = ModelReply::new(parts(self.thinking, self.text, calls))
+            .with_usage(WireUsage::usage(self.usage));
+        Ok(if is_cut { reply.cut() } else { reply })
     }
 }
 
