@@ -55,6 +55,7 @@
 //! - `sessions` (default): sub-agents, the `InvokeAgent` tool.
 //! - `script`: the scripted model, for tests and demonstrations.
 //! - `test-util`: models and a hook for tests, which includes `script`.
+//! - `validate`: answers in JSON are checked against the schema that was asked for.
 
 mod background;
 #[cfg(all(doctest, feature = "process", feature = "test-util"))]

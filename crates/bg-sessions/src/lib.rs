@@ -64,6 +64,7 @@
 //!
 //! - `script`: a model that follows a script, for hosts without a provider.
 //! - `test-util`: models and a hook for tests, which includes `script`.
+//! - `validate`: answers in JSON are checked against the schema that was asked for.
 
 mod agent_tool;
 mod agents;
