@@ -7,13 +7,16 @@ mod support;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
-use support::Folder;
 use support::server::{Reply, Server, last_text};
+use support::{Folder, processes_with, until};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -37,7 +40,11 @@ fn plays(_: usize, body: &serde_json::Value) -> Reply {
 /// A run at a terminal of its own.
 struct Run {
     child: Child,
-    keyboard: File,
+    /// The other end of the terminal, until it hangs up.
+    keyboard: Option<File>,
+    reader: Option<JoinHandle<()>>,
+    /// Tells the reader to end.
+    over: Arc<AtomicBool>,
     terminal: File,
     screen: Arc<Mutex<vt100::Parser>>,
     _folder: Folder,
@@ -53,7 +60,7 @@ impl Drop for Run {
 impl Run {
     fn start(plan: &str, server: &Server) -> Self {
         let folder = Folder::new();
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
         let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
@@ -76,18 +83,22 @@ impl Run {
         let child = command.stdin(theirs()).stdout(theirs()).stderr(theirs()).spawn().unwrap();
         let keyboard = File::from(ours);
         let screen = Arc::new(Mutex::new(vt100::Parser::new(40, 90, 1000)));
-        let (mut shown, sink) = (keyboard.try_clone().unwrap(), screen.clone());
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count) = shown.read(&mut bytes) {
-                sink.lock().unwrap().process(&bytes[..count]);
-            }
-        });
-        Self { child, keyboard, terminal, screen, _folder: folder }
+        let (shown, sink) = (keyboard.try_clone().unwrap(), screen.clone());
+        let over: Arc<AtomicBool> = Arc::default();
+        let is_over = over.clone();
+        let reader = std::thread::spawn(move || read(shown, &sink, &is_over));
+        let (keyboard, reader) = (Some(keyboard), Some(reader));
+        Self { child, keyboard, reader, over, terminal, screen, _folder: folder }
     }
 
     fn types(&mut self, text: &str) {
-        self.keyboard.write_all(text.as_bytes()).unwrap();
+        self.keyboard.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    fn hangs_up(&mut self) {
+        self.over.store(true, Ordering::Release);
+        self.reader.take().unwrap().join().unwrap();
+        self.keyboard = None;
     }
 
     fn screen(&self) -> String {
@@ -120,6 +131,18 @@ impl Run {
     }
 }
 
+/// Puts what comes on the screen.
+fn read(mut shown: File, screen: &Mutex<vt100::Parser>, over: &AtomicBool) {
+    let (mut bytes, moment) = ([0; 4096], Timespec { tv_sec: 0, tv_nsec: 20_000_000 });
+    while !over.load(Ordering::Acquire) {
+        let mut ready = [PollFd::new(&shown, PollFlags::IN)];
+        if poll(&mut ready, Some(&moment)).unwrap() > 0 {
+            let Ok(count) = shown.read(&mut bytes) else { return };
+            screen.lock().unwrap().process(&bytes[..count]);
+        }
+    }
+}
+
 fn lines_with<'a>(screen: &'a str, part: &str) -> Vec<&'a str> {
     screen.lines().filter(|line| line.contains(part)).collect()
 }
@@ -129,12 +152,14 @@ fn each_task_at_work_has_one_line_and_a_result_is_printed_above() {
     let server = Server::new(plays);
     let mut run = Run::start(PLAN, &server);
     run.shows("the result", |screen| screen.contains("\n  worked\n"));
-    run.shows("the line of the other", |screen| screen.contains("1 task at work, 120 tokens"));
-    let screen = run.screen();
-    let [line] = lines_with(&screen, "agent:1 ")[..] else { panic!("{screen}") };
-    assert!(line.ends_with("first: running, step 1"), "{screen}");
-    assert!(screen.find("  worked").unwrap() < screen.find("agent:1 ").unwrap(), "{screen}");
-    assert_eq!(lines_with(&screen, "second").len(), 1, "its result alone: {screen}");
+    run.shows("the line of the other, below", |screen| {
+        let lines = lines_with(screen, "agent:1 ");
+        let [line] = lines[..] else { return false };
+        let is_below = screen.find("  worked") < screen.find("agent:1 ");
+        let sum = screen.contains("1 task at work, 120 tokens");
+        line.ends_with("first: running, step 1") && is_below && sum
+    });
+    assert_eq!(lines_with(&run.screen(), "second").len(), 1, "its result alone: {}", run.screen());
     run.types("/quit\r");
     assert_eq!(run.ends(), Some(130));
     let screen = run.screen();
@@ -175,13 +200,29 @@ fn those_for_whom_there_is_no_room_are_counted() {
     let server = Server::new(plays);
     let task = "[[task]]\nagent = \"a\"\nprompt = \"hang\"\n";
     let mut run = Run::start(&format!("[[agent]]\nname = \"a\"\n{}", task.repeat(15)), &server);
-    run.shows("the count", |screen| screen.contains("15 tasks at work, 3 of them not shown"));
-    assert_eq!(lines_with(&run.screen(), "running, step 1").len(), 12);
+    run.shows("twelve lines and the count", |screen| {
+        lines_with(screen, "running, step 1").len() == 12
+            && screen.contains("15 tasks at work, 3 of them not shown")
+    });
     run.types("/cancel 1\r/cancel 2\r");
     // Those that get room are shown.
     run.shows("fewer", |screen| screen.contains("13 tasks at work, 1 of them not shown"));
     run.types("\x03");
     assert_eq!(run.ends(), Some(130));
+}
+
+/// As with a connection that breaks.
+#[test]
+fn a_terminal_that_goes_away_stops_the_run_and_breaks_nothing() {
+    let server = Server::new(plays);
+    let plan = format!("{PLAN}[[process]]\ncommand = \"sleep 86417\"\n");
+    let mut run = Run::start(&plan, &server);
+    run.shows("the process", |screen| screen.contains("process:3"));
+    until("it runs", SOON, || !processes_with("86417").is_empty());
+    // Nobody holds the other end any more, and the session of the terminal is hung up.
+    run.hangs_up();
+    assert_eq!(run.child.wait().unwrap().code(), Some(130));
+    assert!(processes_with("86417").is_empty());
 }
 
 /// A plain log is what is there elsewhere.

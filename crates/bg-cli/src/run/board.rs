@@ -3,12 +3,14 @@
 //! What is printed meanwhile goes above them. They are drawn while we are in front alone: in the
 //! background the terminal is somebody else's.
 
+mod place;
+
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use bg_agents::core::{Kind, TaskId};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+pub(crate) use place::Place;
 
 use super::live::Happened;
 use super::screen::{count, one_line, time};
@@ -22,33 +24,9 @@ pub(crate) const TICK: Duration = Duration::from_millis(200);
 
 const HINT: &str = "/status  /steer N TEXT  /stop N  /cancel N  /quit";
 
-/// Where the lines are drawn.
-#[derive(Clone, Copy)]
-pub(crate) enum Place {
-    Stdout,
-    Stderr,
-}
-
-impl Place {
-    fn is_terminal(self) -> bool {
-        match self {
-            Self::Stdout => io::stdout().is_terminal(),
-            Self::Stderr => io::stderr().is_terminal(),
-        }
-    }
-
-    fn target(self) -> ProgressDrawTarget {
-        match self {
-            Self::Stdout => ProgressDrawTarget::stdout(),
-            Self::Stderr => ProgressDrawTarget::stderr(),
-        }
-    }
-}
-
 pub(crate) struct Board {
     multi: MultiProgress,
-    /// Nothing in tests.
-    place: Option<Place>,
+    place: Place,
     is_shown: bool,
     tasks: BTreeMap<TaskId, Row>,
     sum: ProgressBar,
@@ -67,15 +45,13 @@ struct Row {
 impl Board {
     /// Draws on a terminal; returns nothing if there is none that can move its cursor.
     pub(crate) fn new(place: Place) -> Option<Self> {
-        let can_move = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        (place.is_terminal() && can_move).then(|| Self::on(place.target(), Some(place)))
-    }
-
-    fn on(target: ProgressDrawTarget, place: Option<Place>) -> Self {
-        let multi = MultiProgress::with_draw_target(target);
+        if !place.is_live() {
+            return None;
+        }
+        let multi = MultiProgress::with_draw_target(place.target());
         let below = || multi.add(ProgressBar::new_spinner().with_style(style("{wide_msg}")));
         let (sum, typed) = (below(), below());
-        Self { place, is_shown: true, tasks: BTreeMap::new(), sum, typed, multi }
+        Some(Self { place, is_shown: true, tasks: BTreeMap::new(), sum, typed, multi })
     }
 
     /// What has to be used to print above the lines.
@@ -116,8 +92,8 @@ impl Board {
     }
 
     /// Brings all lines up to date.
-    pub(crate) fn tick(&mut self, tokens: u64, typed: &str) {
-        self.show(self.place.is_none() || terminal::is_in_front());
+    pub(crate) fn tick(&mut self, tokens: Option<u64>, typed: &str) {
+        self.show(terminal::is_in_front());
         let tasks: Vec<TaskId> = self.tasks.keys().copied().collect();
         for id in tasks {
             self.draw(id);
@@ -128,23 +104,21 @@ impl Board {
     }
 
     fn show(&mut self, is_shown: bool) {
-        let Some(place) = self.place else { return };
         if std::mem::replace(&mut self.is_shown, is_shown) != is_shown {
-            let target = if is_shown { place.target() } else { ProgressDrawTarget::hidden() };
+            let target = if is_shown { self.place.target() } else { ProgressDrawTarget::hidden() };
             self.multi.set_draw_target(target);
         }
     }
 
-    fn sum_words(&self, tokens: u64) -> String {
+    fn sum_words(&self, tokens: Option<u64>) -> String {
         let hidden = self.tasks.values().filter(|row| row.bar.is_none()).count();
-        let tokens = count(usize::try_from(tokens).unwrap_or(usize::MAX), "token");
-        match hidden {
-            0 => format!("{} at work, {tokens}", count(self.tasks.len(), "task")),
-            _ => format!(
-                "{} at work, {hidden} of them not shown, {tokens}",
-                count(self.tasks.len(), "task")
-            ),
-        }
+        let tokens = tokens.map(|tokens| usize::try_from(tokens).unwrap_or(usize::MAX));
+        let parts = [
+            Some(format!("{} at work", count(self.tasks.len(), "task"))),
+            (hidden > 0).then(|| format!("{hidden} of them not shown")),
+            tokens.map(|tokens| count(tokens, "token")),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
     fn draw(&mut self, task: TaskId) {

@@ -180,7 +180,7 @@ async fn play_on(job: Job, screen: &mut Screen, board: Option<Board>) -> Result<
     // Before anything is started that an interrupt has to stop.
     let interrupted = interrupt::stop_on_interrupt(team.root.clone(), ends.clone())?;
     let lines = Lines::new(commands, board.is_some());
-    let around = Around { save, lines, board, ends, meter: meter.clone() };
+    let around = Around { save, lines, board, has_model, ends, meter: meter.clone() };
     let watch = Watch::new(team, plan.items, around, screen);
     let watched = watch.until_over(interrupted).await;
     let (folder, elapsed) = (folder.root().to_owned(), began.elapsed());

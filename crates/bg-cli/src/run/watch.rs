@@ -28,6 +28,7 @@ pub(crate) struct Watch<'a> {
     save: Option<Save>,
     lines: Lines,
     board: Option<Board>,
+    has_model: bool,
     ticks: Interval,
     ends: Ends,
     meter: Meter,
@@ -54,6 +55,8 @@ pub(crate) struct Around {
     pub(crate) lines: Lines,
     /// Live lines, on a terminal.
     pub(crate) board: Option<Board>,
+    /// Whether tokens are worth being told.
+    pub(crate) has_model: bool,
     pub(crate) ends: Ends,
     pub(crate) meter: Meter,
 }
@@ -76,7 +79,7 @@ impl<'a> Watch<'a> {
         around: Around,
         screen: &'a mut Screen,
     ) -> Self {
-        let Around { save, lines, board, ends, meter } = around;
+        let Around { save, lines, board, has_model, ends, meter } = around;
         let events = team.background.registry().events();
         let live = Live::new(screen.secret().clone());
         Self {
@@ -84,6 +87,7 @@ impl<'a> Watch<'a> {
             save,
             lines,
             board,
+            has_model,
             ticks: tokio::time::interval(TICK),
             ends,
             meter,
@@ -299,7 +303,8 @@ impl<'a> Watch<'a> {
 
     fn tick(&mut self) {
         if let Some(board) = &mut self.board {
-            board.tick(self.meter.tokens(), &self.lines.begun());
+            let tokens = self.has_model.then(|| self.meter.tokens());
+            board.tick(tokens, &self.lines.begun());
         }
     }
 
