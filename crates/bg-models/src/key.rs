@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::env;
 use std::fmt;
 
+use bg_sessions::{ModelReply, Part};
 use reqwest::header::HeaderValue;
 
 use crate::error::BuildError;
@@ -60,6 +61,22 @@ pub(crate) fn scrub(key: Option<&Key>, text: &mut String) {
     if let Cow::Owned(scrubbed) = key.scrub(text) {
         *text = scrubbed;
     }
+}
+
+/// Takes the key out of an answer: a server that sends it back does not get it into a transcript.
+pub(crate) fn without_key(key: Option<&Key>, mut reply: ModelReply) -> ModelReply {
+    let clean = |text: &mut String| scrub(key, text);
+    for part in &mut reply.parts {
+        match part {
+            Part::Text(text) => clean(text),
+            Part::Thinking(thinking) => clean(&mut thinking.text),
+            Part::ToolCall(call) => {
+                [&mut call.id, &mut call.name, &mut call.args].into_iter().for_each(clean);
+            }
+            _ => {}
+        }
+    }
+    reply
 }
 
 #[cfg(test)]

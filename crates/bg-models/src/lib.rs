@@ -43,11 +43,17 @@
 //! key is taken out of it and its class is decided. What a server does not take (an effort, a field)
 //! is remembered for the next request.
 
+mod attached;
+mod body;
+mod calls;
+mod deadlines;
 mod error;
 mod fault;
+mod http;
 mod key;
 mod openai;
 mod retry_after;
+mod schema;
 mod server_error;
 
 // Models.

@@ -3,8 +3,8 @@
 use bg_sessions::{ModelReply, Part, Thinking, ToolCall};
 use serde_json::Value;
 
-use super::calls::Calls;
 use super::wire::{CallDelta, Choice, Chunk, Delta, FunctionDelta, WireUsage};
+use crate::calls::Calls;
 use crate::fault::Fault;
 
 /// Most bytes that text, thoughts and arguments of one answer may have together: more than the

@@ -1,18 +1,18 @@
 //! Setting a model up.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bg_sessions::ModelInfo;
-use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
+use reqwest::Url;
 
 use super::request::Manner;
-use super::{Deadlines, Inner, Learned, OpenAiCompatible};
+use super::{Inner, Learned, OpenAiCompatible};
+use crate::deadlines::Deadlines;
 use crate::error::BuildError;
+use crate::http::{base_url, client};
 use crate::key::Key;
 
 /// Puts an [`OpenAiCompatible`] together.
@@ -43,22 +43,18 @@ pub struct OpenAiBuilder {
 impl OpenAiBuilder {
     /// How long a connection may take to be made, unless it is said otherwise: a host that is there
     /// answers within a second, and one resent packet or two are allowed for.
-    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+    pub const CONNECT_TIMEOUT: Duration = Deadlines::DEFAULT.connect;
 
     /// How long the first token may take, unless it is said otherwise: hosted models that think
     /// without showing it take minutes, and so does a long prompt on a CPU.
-    pub const FIRST_TOKEN_TIMEOUT: Duration = Duration::from_secs(300);
+    pub const FIRST_TOKEN_TIMEOUT: Duration = Deadlines::DEFAULT.first_token;
 
     /// How long the server may be silent between two tokens, unless it is said otherwise. Slow
     /// servers have a token in seconds; some think for a while between text and a call.
-    pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(120);
+    pub const SILENCE_TIMEOUT: Duration = Deadlines::DEFAULT.silence;
 
     pub(super) fn new(base_url: String, model: String) -> Self {
-        let deadlines = Deadlines {
-            connect: Self::CONNECT_TIMEOUT,
-            first_token: Self::FIRST_TOKEN_TIMEOUT,
-            silence: Self::SILENCE_TIMEOUT,
-        };
+        let deadlines = Deadlines::DEFAULT;
         let manner =
             Manner { model, max_output_tokens: None, strict: false, returns_thinking: false };
         Self { base_url, key_variable: None, context_window: None, manner, deadlines }
@@ -155,39 +151,11 @@ impl fmt::Debug for OpenAiBuilder {
     }
 }
 
-fn endpoint(base_url: &str) -> Result<Url, BuildError> {
-    let wrong = |problem| BuildError::BaseUrl { problem };
-    let mut url = Url::parse(base_url.trim())
-        .map_err(|_| wrong("is not an address such as http://host/v1"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("has to begin with http:// or https://"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("may not hold a user or a password: name a variable with the key"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("may not hold a query or a fragment"));
-    }
+fn endpoint(base: &str) -> Result<Url, BuildError> {
+    let mut url = base_url(base)?;
     let path = format!("{}/chat/completions", url.path().trim_end_matches('/'));
     url.set_path(&path);
     Ok(url)
-}
-
-/// A redirect would send the conversation to somebody whom nobody named, and a proxy has no business
-/// with a server on this machine.
-fn client(url: &Url, connect: Duration) -> Result<Client, BuildError> {
-    let client = Client::builder()
-        .user_agent(concat!("bg-models/", env!("CARGO_PKG_VERSION")))
-        .redirect(Policy::none())
-        .connect_timeout(connect);
-    let client = if is_loopback(url) { client.no_proxy() } else { client };
-    client.build().map_err(|error| BuildError::Client(error.without_url().into()))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -204,12 +172,5 @@ mod tests {
             let shown = format!("{builder:?} {:?}", url(wrong).unwrap_err());
             assert!(!shown.contains("hush"), "{wrong}");
         }
-    }
-
-    #[test]
-    fn servers_on_this_machine_are_asked_without_a_proxy() {
-        let is_loopback = |url| is_loopback(&Url::parse(url).unwrap());
-        assert!(is_loopback("http://127.0.0.1:1/v1") && is_loopback("http://[::1]/v1"));
-        assert!(is_loopback("http://localhost/v1") && !is_loopback("http://10.0.0.1/v1"));
     }
 }

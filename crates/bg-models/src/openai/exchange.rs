@@ -1,27 +1,23 @@
 //! One request and its answer.
 
 use std::pin::pin;
-use std::time::{Duration, SystemTime};
 
-use bg_sessions::{ModelReply, ModelRequest, Part};
+use bg_sessions::{ModelReply, ModelRequest};
 use futures_util::stream::{Stream, StreamExt};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::Inner;
 use super::assemble::Answer;
-use super::events::{beginning, body, events};
+use super::events::events;
 use super::wire::Chunk;
+use crate::body::{body, media_type, refusal};
 use crate::fault::Fault;
-use crate::key::scrub;
-use crate::retry_after::retry_after;
+use crate::key::without_key;
 use crate::server_error::ServerError;
-
-/// How much of an error is read: what is shown of it is far less.
-const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// The data of the event that ends a stream.
 const DONE: &str = "[DONE]";
@@ -34,17 +30,17 @@ impl Inner {
     ) -> Result<ModelReply, Fault> {
         let first_token = Instant::now() + self.deadlines.first_token;
         let sent = timeout_at(first_token, self.request(body).send()).await;
-        let response = sent.map_err(|_| self.no_first_token())??;
+        let response = sent.map_err(|_| self.deadlines.no_first_token())??;
         if !response.status().is_success() {
-            return Err(Fault::Server(self.refusal(response).await));
+            return Err(Fault::Server(refusal(response, self.deadlines.silence).await));
         }
         let answer = if is_stream(response.headers()) {
             self.streamed(events(response), first_token).await?
         } else {
             let whole = timeout_at(first_token, whole(response)).await;
-            whole.map_err(|_| self.no_first_token())??
+            whole.map_err(|_| self.deadlines.no_first_token())??
         };
-        answer.end(request.messages.len()).map(|reply| self.without_key(reply))
+        answer.end(request.messages.len()).map(|reply| without_key(self.key.as_ref(), reply))
     }
 
     fn request(&self, body: Vec<u8>) -> RequestBuilder {
@@ -58,18 +54,6 @@ impl Inner {
             Some(key) => request.header(AUTHORIZATION, key),
             None => request,
         }
-    }
-
-    /// What cannot be read of the error does not matter beside the status.
-    async fn refusal(&self, mut response: Response) -> ServerError {
-        let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers(), SystemTime::now());
-        let read = beginning(&mut response, MAX_ERROR_BYTES);
-        let body = match timeout(self.deadlines.silence, read).await {
-            Ok(Ok((body, _))) => body,
-            Ok(Err(_)) | Err(_) => Vec::new(),
-        };
-        ServerError::of_status(status, &body, retry_after)
     }
 
     /// Receives an answer until it ends. Of one that the model has finished nothing is missing but
@@ -90,9 +74,9 @@ impl Inner {
                 Ok(Some(Err(fault))) => return Err(fault),
                 Ok(None) => return Err(Fault::Cut { events: count }),
                 Err(_) if answer.has_begun() => {
-                    return Err(silent("further token", self.deadlines.silence));
+                    return Err(self.deadlines.no_further_token());
                 }
-                Err(_) => return Err(self.no_first_token()),
+                Err(_) => return Err(self.deadlines.no_first_token()),
             };
             if data.trim() == DONE {
                 return Ok(answer);
@@ -104,38 +88,10 @@ impl Inner {
             }
         }
     }
-
-    fn no_first_token(&self) -> Fault {
-        silent("first token", self.deadlines.first_token)
-    }
-
-    /// A server that sends the key back does not get it into a transcript.
-    fn without_key(&self, mut reply: ModelReply) -> ModelReply {
-        let clean = |text: &mut String| scrub(self.key.as_ref(), text);
-        for part in &mut reply.parts {
-            match part {
-                Part::Text(text) => clean(text),
-                Part::Thinking(thinking) => clean(&mut thinking.text),
-                Part::ToolCall(call) => {
-                    [&mut call.id, &mut call.name, &mut call.args].into_iter().for_each(clean);
-                }
-                _ => {}
-            }
-        }
-        reply
-    }
-}
-
-fn silent(what: &'static str, after: Duration) -> Fault {
-    Fault::Timeout { what, after }
 }
 
 fn is_stream(headers: &HeaderMap) -> bool {
     media_type(headers).to_ascii_lowercase().starts_with("text/event-stream")
-}
-
-fn media_type(headers: &HeaderMap) -> &str {
-    headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("no media type").trim()
 }
 
 /// Reads an event, or the error that stands in its place.

@@ -2,15 +2,12 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bg_sessions::{Message, Part, Role, ToolCall};
-use bg_tools::{Resource, ResourceContent};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Longest name of a function that servers take.
-const MAX_NAME: usize = 64;
+use crate::attached::{Attached, attached};
+use crate::calls::{wire_args, wire_name};
 
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(tag = "role", rename_all = "lowercase")]
@@ -88,7 +85,7 @@ fn push_user<'a>(messages: &mut Vec<WireMessage<'a>>, parts: &'a [Part]) {
 fn piece(part: &Part) -> Option<Piece<'_>> {
     match part {
         Part::Text(text) => Some(Piece::Text { text: Cow::Borrowed(text) }),
-        Part::Resource(resource) => Some(attached(resource)),
+        Part::Resource(resource) => Some(wire_piece(attached(resource))),
         _ => None,
     }
 }
@@ -110,30 +107,13 @@ fn content(mut pieces: Vec<Piece<'_>>) -> Content<'_> {
     Content::Text(texts.collect::<Vec<_>>().join("\n\n").into())
 }
 
-/// A text is sent with its name before it, a picture as such, anything else by its name.
-fn attached(resource: &Resource) -> Piece<'_> {
-    let mime = resource.mime.as_deref().unwrap_or_default();
-    match &resource.content {
-        ResourceContent::Text(text) => Piece::Text { text: fenced(resource, text).into() },
-        ResourceContent::Bytes(bytes) if is_image(mime) => {
-            let url = format!("data:{mime};base64,{}", STANDARD.encode(bytes));
-            Piece::ImageUrl { image_url: ImageUrl { url } }
+fn wire_piece(attached: Attached<'_>) -> Piece<'_> {
+    match attached {
+        Attached::Text(text) => Piece::Text { text },
+        Attached::Picture { mime, base64 } => {
+            Piece::ImageUrl { image_url: ImageUrl { url: format!("data:{mime};base64,{base64}") } }
         }
-        _ => Piece::Text { text: resource.to_string().into() },
     }
-}
-
-/// A media type of a picture that can stand in a URL as it is.
-fn is_image(mime: &str) -> bool {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
-    mime.strip_prefix("image/").is_some_and(|kind| !kind.is_empty() && kind.bytes().all(is_plain))
-}
-
-/// The fence is longer than any in the text, so the text cannot end it.
-fn fenced(resource: &Resource, text: &str) -> String {
-    let runs = text.split(|c| c != '`').map(str::len);
-    let fence = "`".repeat(runs.max().unwrap_or_default().max(2) + 1);
-    format!("{resource}\n{fence}\n{text}\n{fence}")
 }
 
 fn assistant(parts: &[Part], returns_thinking: bool) -> WireMessage<'_> {
@@ -163,28 +143,10 @@ fn wire_call(call: &ToolCall) -> Value {
     json!({"id": call.id, "type": "function", "function": function})
 }
 
-/// A name that a model invented comes back in the history, and servers refuse one that no function
-/// can have.
-fn wire_name(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    name.chars().take(MAX_NAME).map(plain).collect()
-}
-
-/// Servers read the arguments of earlier calls, and refuse a conversation in which they are not an
-/// object. What is none is put into one.
-fn wire_args(args: &str) -> Cow<'_, str> {
-    if args.trim().is_empty() {
-        return Cow::Borrowed("{}");
-    }
-    match serde_json::from_str(args) {
-        Ok(Value::Object(_)) => Cow::Borrowed(args),
-        _ => Cow::Owned(json!({"invalid_arguments": args}).to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bg_sessions::{Thinking, ToolResult};
+    use bg_tools::Resource;
 
     use super::*;
 
@@ -229,7 +191,6 @@ mod tests {
         ]);
         let parts = vec![Part::resource(chart), Part::resource(zip)];
         check_user(parts, &json!([{"role": "user", "content": pieces}]));
-        assert!(!is_image("image/png;base64,xx") && !is_image("image/") && !is_image("text/css"));
     }
 
     #[test]

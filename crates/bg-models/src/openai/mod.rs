@@ -2,7 +2,6 @@
 
 mod assemble;
 mod builder;
-mod calls;
 mod dialect;
 mod events;
 mod exchange;
@@ -12,7 +11,6 @@ mod wire;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bg_sessions::{Model, ModelError, ModelInfo, ModelReply, ModelRequest};
@@ -21,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use builder::OpenAiBuilder;
 
+use crate::deadlines::Deadlines;
 use crate::fault::Fault;
 use crate::key::Key;
 use dialect::{Dialect, Learned};
@@ -101,13 +100,6 @@ struct Inner {
     info: ModelInfo,
     deadlines: Deadlines,
     learned: Learned,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Deadlines {
-    connect: Duration,
-    first_token: Duration,
-    silence: Duration,
 }
 
 impl OpenAiCompatible {

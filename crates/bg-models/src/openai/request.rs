@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::dialect::Dialect;
 use super::messages::{WireMessage, messages};
+use crate::schema::with_schema;
 
 /// Name of the schema of an answer. The protocol wants one; a model may see it.
 const SCHEMA_NAME: &str = "answer";
@@ -71,16 +72,6 @@ impl<'a> Body<'a> {
             max_completion_tokens: limit.filter(|_| dialect.says_completion_tokens),
         }
     }
-}
-
-/// Servers that hold a model to the schema with a grammar hold its calls of tools to it too, and so
-/// keep it from calling any: beside tools the model is told in words.
-fn with_schema(instructions: &str, schema: &Value) -> String {
-    let separator = if instructions.is_empty() { "" } else { "\n\n" };
-    format!(
-        "{instructions}{separator}Your final answer, the one without calls of tools, has to be JSON \
-         alone, without a fence, that fits this JSON Schema:\n{schema}"
-    )
 }
 
 fn wire_tool(tool: &ToolDefinition, strict: bool) -> Value {

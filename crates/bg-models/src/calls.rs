@@ -1,11 +1,16 @@
-//! Puts the calls of an answer together.
+//! Puts the calls of an answer together, and says in which form they go back.
 //!
 //! A call comes in pieces that share an index; its id and its name stand in the first one. Servers
 //! deviate: no index, the same index for every call, no ids, the same id for every call.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use bg_sessions::ToolCall;
+use serde_json::{Value, json};
+
+/// Longest name of a function that servers take.
+const MAX_NAME: usize = 64;
 
 /// Most calls in one answer; pieces of further ones are added to the last.
 const MAX_CALLS: usize = 256;
@@ -85,6 +90,25 @@ fn free_id(taken: &BTreeSet<String>, turn: usize, number: usize) -> String {
         id.push('x');
     }
     id
+}
+
+/// A name that a model invented comes back in the history, and servers refuse one that no function
+/// can have.
+pub(crate) fn wire_name(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    name.chars().take(MAX_NAME).map(plain).collect()
+}
+
+/// Servers read the arguments of earlier calls, and refuse a conversation in which they are not an
+/// object. What is none is put into one.
+pub(crate) fn wire_args(args: &str) -> Cow<'_, str> {
+    if args.trim().is_empty() {
+        return Cow::Borrowed("{}");
+    }
+    match serde_json::from_str(args) {
+        Ok(Value::Object(_)) => Cow::Borrowed(args),
+        _ => Cow::Owned(json!({"invalid_arguments": args}).to_string()),
+    }
 }
 
 #[cfg(test)]
