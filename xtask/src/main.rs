@@ -14,8 +14,10 @@ mod ci;
 mod clippy;
 mod context;
 mod doc;
+mod features;
 mod fmt;
 mod fuzz;
+mod genai;
 mod killer;
 mod layers;
 mod loom;
@@ -55,6 +57,7 @@ usage: cargo xtask <command>
                 install a small model with its server, and a mock of servers, for the tests of
                 bg-models
   serve-model   run that server until its input ends; prints its address
+  genai         lint and test what the feature `genai` adds, which no other command builds
   context       show what background work costs in a model's context, in tokens
   bench [FILTER] [--quick] [--peers]
                 measure against the limits, and the peers; one JSON line each
@@ -91,6 +94,7 @@ fn dispatch(args: &[String]) -> Result {
         ("setup-model", []) => setup::model(&Repo::open()?),
         ("setup-clients", []) => setup::clients(&Repo::open()?),
         ("serve-model", []) => setup::serve(&Repo::open()?),
+        ("genai", []) => genai::run(&Repo::open()?),
         ("context", []) => context::run(&Repo::open()?),
         ("killer", args) => killer::run(&Repo::open()?, args),
         ("planted", []) => planted::run(&Repo::open()?, None),

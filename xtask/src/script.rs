@@ -6,10 +6,10 @@
 //! - Up to the length of a test run the tests are built as `test` builds them, so nothing is built
 //!   twice; what takes longer is worth an optimized build.
 
+use crate::features;
 use crate::repo::{Repo, Result};
 
-const TESTED: &str = "test --quiet --workspace --all-features";
-const LONGER: &str = "test --quiet --profile models -p bg-sessions --all-features";
+const LONGER: &str = "--profile models -p bg-sessions --all-features";
 const PLAY: &str = "--test every_sequence -- --nocapture a_run_ends_as_it_has_to";
 
 const USAGE: &str = "[--length N] [--seed N] [--count N] [--sequence A,B,...]";
@@ -71,9 +71,9 @@ impl Wanted {
         vars.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
-    /// The build that suits it.
-    fn build(&self) -> &'static str {
-        if self.length() > LENGTH || self.count.is_some() { LONGER } else { TESTED }
+    /// The build that suits it, where that of the tests does not.
+    fn build(&self) -> Option<&'static str> {
+        (self.length() > LENGTH || self.count.is_some()).then_some(LONGER)
     }
 }
 
@@ -83,7 +83,8 @@ fn number(text: &str) -> Result<u64> {
 
 pub(crate) fn run(repo: &Repo, args: &[String]) -> Result {
     let wanted = Wanted::read(args)?;
-    let play = repo.cargo(wanted.build()).args(PLAY.split(' '));
+    let build = wanted.build().map_or_else(|| features::workspace(repo), |own| Ok(own.to_owned()));
+    let play = repo.cargo(&format!("test --quiet {} {PLAY}", build?));
     Ok(play.envs(wanted.vars()).run()?)
 }
 
@@ -97,10 +98,10 @@ mod tests {
 
     #[test]
     fn a_test_run_is_built_like_the_tests_and_a_longer_one_is_optimized() {
-        assert_eq!(read(&[]).unwrap().build(), TESTED);
-        assert_eq!(read(&["--sequence", "3,0,7,1"]).unwrap().build(), TESTED);
-        assert_eq!(read(&["--length", "6"]).unwrap().build(), LONGER);
-        assert_eq!(read(&["--count", "10_000"]).unwrap().build(), LONGER);
+        assert_eq!(read(&[]).unwrap().build(), None);
+        assert_eq!(read(&["--sequence", "3,0,7,1"]).unwrap().build(), None);
+        assert_eq!(read(&["--length", "6"]).unwrap().build(), Some(LONGER));
+        assert_eq!(read(&["--count", "10_000"]).unwrap().build(), Some(LONGER));
     }
 
     #[test]

@@ -8,21 +8,25 @@
 //! - When all is green the last lines are the runners' own summaries.
 
 use crate::repo::{Repo, Result};
-use crate::{loom, prop, script, setup, shuttle};
+use crate::{features, loom, prop, script, setup, shuttle};
 
-const NEXTEST: &str = "nextest run --workspace --all-features";
-const CARGO_TEST: &str = "test --workspace --all-features --all-targets";
-const DOCTESTS: &str = "test --workspace --all-features --doc";
+const NEXTEST: &str = "nextest run";
+const CARGO_TEST: &str = "test --all-targets";
 
 pub(crate) fn run(repo: &Repo, args: &[String]) -> Result {
     if args.is_empty() {
         models(repo)?;
     }
+    tests_and_doctests(repo, &features::workspace(repo)?, args)
+}
+
+/// Runs the tests, then the doctests, of the crates and with the features that `scope` names.
+pub(crate) fn tests_and_doctests(repo: &Repo, scope: &str, args: &[String]) -> Result {
     setup::tell_missing(repo)?;
-    let (runner, line) = runner(repo);
+    let (runner, command) = runner(repo);
     println!("tests run under {runner}");
-    let tests = repo.cargo(line).args(args).run();
-    let doctests = repo.cargo(DOCTESTS).run();
+    let tests = repo.cargo(&format!("{command} {scope}")).args(args).run();
+    let doctests = repo.cargo(&format!("test --doc {scope}")).run();
     match (tests, doctests) {
         (Ok(()), Ok(())) => Ok(()),
         (Err(_), Ok(())) => Err(format!("the tests failed under {runner}").into()),
