@@ -11,6 +11,10 @@ use crate::fault::Fault;
 use crate::retry_after::retry_after;
 use crate::server_error::ServerError;
 
+/// Most bytes that text, thoughts and arguments of one answer may have together: more than the
+/// largest windows hold.
+pub(crate) const MAX_ANSWER_BYTES: usize = 16 << 20;
+
 /// Most bytes of one event, and of a body that is no stream: as many as an answer may have.
 const MAX_EVENT_BYTES: usize = 16 << 20;
 
@@ -27,12 +31,24 @@ pub(crate) struct Lines {
     event: usize,
     /// Bytes of the stream so far.
     stream: usize,
+    /// Whether each line is an event.
+    is_records: bool,
 }
 
 impl Lines {
     /// Those of events, which end with an empty line.
     pub(crate) fn of_events(response: Response) -> Self {
-        Self { response, buffer: BytesMut::new(), scanned: 0, event: 0, stream: 0 }
+        Self::new(response, false)
+    }
+
+    /// Those of which each is an event of its own.
+    #[cfg(feature = "genai")]
+    pub(crate) fn of_records(response: Response) -> Self {
+        Self::new(response, true)
+    }
+
+    fn new(response: Response, is_records: bool) -> Self {
+        Self { response, buffer: BytesMut::new(), scanned: 0, event: 0, stream: 0, is_records }
     }
 
     /// The next one; `None` at the end of the body. What has no line feed there is no event either.
@@ -51,6 +67,12 @@ impl Lines {
         }
     }
 
+    /// Returns whether the last line ended an event, or was part of none.
+    #[cfg(feature = "genai")]
+    pub(crate) fn is_between_events(&self) -> bool {
+        self.event == 0
+    }
+
     fn take(&mut self) -> Option<Bytes> {
         let fresh = &self.buffer[self.scanned..];
         let Some(end) = fresh.iter().position(|b| *b == b'\n') else {
@@ -65,6 +87,7 @@ impl Lines {
     /// An empty line ends an event; comments are part of none.
     fn count(&mut self, line: &[u8]) {
         self.event = match line {
+            _ if self.is_records => 0,
             b"\n" | b"\r\n" => 0,
             [b':', ..] => self.event,
             line => self.event + line.len(),

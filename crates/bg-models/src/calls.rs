@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use bg_sessions::ToolCall;
 use serde_json::{Value, json};
 
+use crate::fault::Fault;
+
 /// Longest name of a function that servers take.
 const MAX_NAME: usize = 64;
 
@@ -82,6 +84,11 @@ impl Calls {
         }
         Some(calls)
     }
+}
+
+/// What an answer is with a call that names no tool.
+pub(crate) fn nameless() -> Fault {
+    Fault::Malformed { problem: "a call names no tool".to_owned() }
 }
 
 fn free_id(taken: &BTreeSet<String>, turn: usize, number: usize) -> String {

@@ -12,6 +12,13 @@ pub enum BuildError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The model names no vendor that is known, with `::` behind it.
+    #[cfg(feature = "genai")]
+    #[error("the model needs a vendor, as in \"anthropic::NAME\": one of {known}")]
+    NoVendor {
+        /// The vendors.
+        known: String,
+    },
     /// The model has no name.
     #[error("the model needs a name")]
     NoModel,

@@ -101,11 +101,11 @@ pub enum Fault {
         /// What the model or the filter says.
         reason: String,
     },
-    /// The request could not be written as JSON. Fatal.
+    /// The request could not be written in the server's protocol. Fatal.
     #[error("the request cannot be written")]
     Unwritable {
         /// Why.
-        source: serde_json::Error,
+        source: BoxError,
     },
     /// The token fired while the answer was awaited. Fatal, so that nobody asks again.
     #[error("the caller gave up")]

@@ -43,6 +43,13 @@ pub(crate) fn client(url: &Url, connect: Duration) -> Result<Client, BuildError>
     client.build().map_err(|error| BuildError::Client(error.without_url().into()))
 }
 
+/// A client for another end in this process.
+#[cfg(feature = "genai")]
+pub(crate) fn plain_client() -> Result<Client, BuildError> {
+    let client = Client::builder().http1_only().no_gzip().no_proxy().redirect(Policy::none());
+    client.pool_max_idle_per_host(0).build().map_err(|error| BuildError::Client(error.into()))
+}
+
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();

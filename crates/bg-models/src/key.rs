@@ -35,9 +35,13 @@ impl Key {
 
     /// The header that carries the key, marked so that no library prints it.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0)).ok()?;
-        value.set_sensitive(true);
-        Some(value)
+        sensitive(&format!("Bearer {}", self.0))
+    }
+
+    /// A header in which a word stands where the key belongs, marked in the same way.
+    #[cfg(feature = "genai")]
+    pub(crate) fn in_place_of(&self, word: &str, value: &str) -> Option<HeaderValue> {
+        sensitive(&value.replace(word, &self.0))
     }
 
     /// Takes the key out of a foreign text.
@@ -47,6 +51,12 @@ impl Key {
         }
         Cow::Owned(text.replace(&self.0, INSTEAD))
     }
+}
+
+fn sensitive(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 impl fmt::Debug for Key {

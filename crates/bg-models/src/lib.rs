@@ -42,6 +42,11 @@
 //! a stream is one such event. Where something is wrong a [`Fault`] is made, and on the way out the
 //! key is taken out of it and its class is decided. What a server does not take (an effort, a field)
 //! is remembered for the next request.
+//!
+//! # Features
+//!
+//! - `genai`: `Genai`, for vendors with protocols of their own. Off, because it turns on features of
+//!   other crates for the whole build: `preserve_order` of `serde_json`, `test-util` of tokio.
 
 mod attached;
 mod body;
@@ -49,6 +54,8 @@ mod calls;
 mod deadlines;
 mod error;
 mod fault;
+#[cfg(feature = "genai")]
+mod genai;
 mod http;
 mod key;
 mod openai;
@@ -57,6 +64,8 @@ mod schema;
 mod server_error;
 
 // Models.
+#[cfg(feature = "genai")]
+pub use genai::{Genai, GenaiBuilder};
 pub use openai::{OpenAiBuilder, OpenAiCompatible};
 // Errors.
 pub use error::BuildError;

@@ -241,7 +241,11 @@ async fn a_strict_server_gets_strict_schemas_and_enforces_them_beside_tools() {
     assert_eq!(body["response_format"]["json_schema"]["strict"], false);
     let function = &body["tools"][0]["function"];
     assert_eq!(function["strict"], true);
-    assert_eq!(function["parameters"]["required"], json!(["depth", "path"]));
+    // Their order hangs on a feature of `serde_json` that others may have turned on.
+    let required = function["parameters"]["required"].as_array().unwrap();
+    let required: std::collections::BTreeSet<_> =
+        required.iter().filter_map(Value::as_str).collect();
+    assert_eq!(required, ["depth", "path"].into());
 }
 
 #[tokio::test]

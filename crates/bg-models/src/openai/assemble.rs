@@ -4,12 +4,9 @@ use bg_sessions::{ModelReply, Part, Thinking, ToolCall};
 use serde_json::Value;
 
 use super::wire::{CallDelta, Choice, Chunk, Delta, FunctionDelta, WireUsage};
-use crate::calls::Calls;
+use crate::body::MAX_ANSWER_BYTES;
+use crate::calls::{Calls, nameless};
 use crate::fault::Fault;
-
-/// Most bytes that text, thoughts and arguments of one answer may have together: more than the
-/// largest windows hold.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// An answer that is being received.
 #[derive(Debug, Default)]
@@ -93,10 +90,6 @@ impl Answer {
             .with_usage(WireUsage::usage(self.usage));
         Ok(if is_cut { reply.cut() } else { reply })
     }
-}
-
-fn nameless() -> Fault {
-    Fault::Malformed { problem: "a call names no tool".to_owned() }
 }
 
 /// The order is the one in which a model makes them.

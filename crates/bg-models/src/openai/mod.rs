@@ -125,7 +125,7 @@ impl OpenAiCompatible {
 
     fn write(&self, dialect: Dialect, request: &ModelRequest) -> Result<Vec<u8>, Fault> {
         let body = Body::new(&self.inner.manner, dialect, request);
-        serde_json::to_vec(&body).map_err(|source| Fault::Unwritable { source })
+        serde_json::to_vec(&body).map_err(|source| Fault::Unwritable { source: source.into() })
     }
 
     fn learn(

@@ -73,8 +73,13 @@ impl Server {
         Self::start(answers.into_iter().map(script).collect()).await
     }
 
+    /// The base URL.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
     pub(crate) fn builder(&self) -> OpenAiBuilder {
-        OpenAiCompatible::builder(format!("http://{}/v1", self.address), "tiny")
+        OpenAiCompatible::builder(self.url(), "tiny")
     }
 
     pub(crate) fn model(&self) -> OpenAiCompatible {
@@ -252,7 +257,7 @@ pub(crate) fn request() -> ModelRequest {
     ModelRequest::new(vec![Message::user(vec![Part::text("hi")])])
 }
 
-pub(crate) async fn ask(model: &OpenAiCompatible) -> Result<ModelReply, ModelError> {
+pub(crate) async fn ask(model: &impl Model) -> Result<ModelReply, ModelError> {
     let reply = model.complete(request(), CancellationToken::new());
     tokio::time::timeout(Duration::from_secs(60), reply).await.expect("no answer for a minute")
 }
