@@ -4,7 +4,9 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::str::FromStr;
+use std::sync::Arc;
 
+use bg_agents::sessions::Model;
 use bg_models::{BuildError, OpenAiCompatible};
 use serde::Deserialize;
 
@@ -13,11 +15,13 @@ use crate::secret::Secret;
 /// What the command line says of the model.
 #[derive(clap::Args)]
 pub(crate) struct ModelArgs {
-    /// What plays the agents: `script`, which is the script of each task, or `openai:NAME`, a model
-    /// behind a server that speaks the `OpenAI` chat protocol. Unless the plan says it, `script`.
+    /// What plays the agents: `script`, which is the script of each task; `openai:NAME`, a model
+    /// behind a server that speaks the `OpenAI` chat protocol; or `genai:VENDOR::NAME`, a model of a
+    /// vendor with a protocol of its own, in a `bg` that was built with it. Unless the plan says it,
+    /// `script`.
     #[arg(long, value_name = "MODEL")]
     model: Option<ModelName>,
-    /// Where the model's server is: `http://127.0.0.1:8080/v1`, for example.
+    /// Where the model's server is: `http://127.0.0.1:8080/v1`, for example. A vendor's own is known.
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// The environment variable that holds the server's key.
@@ -35,27 +39,42 @@ pub(crate) struct ModelArgs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ModelName {
     Script,
-    OpenAi(String),
+    Server(Protocol, String),
+}
+
+/// How a server is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    OpenAi,
+    Genai,
+}
+
+impl Protocol {
+    /// Reads a name with its protocol.
+    fn of(text: &str) -> Option<(Self, &str)> {
+        let openai = text.strip_prefix("openai:").map(|name| (Self::OpenAi, name));
+        openai.or_else(|| text.strip_prefix("genai:").map(|name| (Self::Genai, name)))
+    }
 }
 
 /// This is no model.
 #[derive(Debug, thiserror::Error)]
-#[error("a model is `script` or `openai:NAME`")]
+#[error("a model is `script`, `openai:NAME` or `genai:VENDOR::NAME`")]
 pub(crate) struct ModelNameError;
 
 impl FromStr for ModelName {
     type Err = ModelNameError;
 
     fn from_str(text: &str) -> Result<Self, ModelNameError> {
-        match text.strip_prefix(OPENAI) {
-            Some(name) if !name.trim().is_empty() => Ok(Self::OpenAi(name.to_owned())),
+        match Protocol::of(text) {
+            Some((protocol, name)) if !name.trim().is_empty() => {
+                Ok(Self::Server(protocol, name.to_owned()))
+            }
             None if text == "script" => Ok(Self::Script),
             _ => Err(ModelNameError),
         }
     }
 }
-
-const OPENAI: &str = "openai:";
 
 /// What a plan says of the model.
 #[derive(Default, Deserialize)]
@@ -79,7 +98,9 @@ pub(crate) enum Choice {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Server {
     pub(crate) name: String,
-    base_url: String,
+    protocol: Protocol,
+    /// There is one unless it is the vendor's.
+    base_url: Option<String>,
     key_env: Option<String>,
     context_window: Option<NonZeroU64>,
     max_output_tokens: Option<NonZeroU32>,
@@ -96,25 +117,38 @@ pub(crate) enum ChoiceError {
         "where is the server of the model \"{0}\"? Add --base-url URL, or `base_url` to [model]"
     )]
     NoBaseUrl(String),
+    #[error(
+        "this bg was built without the protocols of vendors, which the model \"{0}\" needs: build it \
+         with `cargo build -p bg-cli --features genai`"
+    )]
+    WithoutGenai(String),
 }
 
 impl ModelArgs {
     /// Chooses the model. What the command line says wins over what the plan says, each by itself.
     pub(crate) fn choose(&self, planned: Option<PlannedModel>) -> Result<Choice, ChoiceError> {
-        let name = match (&self.model, &planned) {
-            (Some(ModelName::OpenAi(name)), _) => name.clone(),
+        let (protocol, name) = match (&self.model, &planned) {
+            (Some(ModelName::Server(protocol, name)), _) => (*protocol, name.clone()),
             (None, Some(planned)) => {
                 // Both spellings are understood: that of the option, and the bare name.
-                planned.name.strip_prefix(OPENAI).unwrap_or(&planned.name).to_owned()
+                let bare = (Protocol::OpenAi, planned.name.as_str());
+                let (protocol, name) = Protocol::of(&planned.name).unwrap_or(bare);
+                (protocol, name.to_owned())
             }
             (Some(ModelName::Script), _) | (None, None) => return self.script(),
         };
         let planned = planned.unwrap_or_default();
-        let Some(base_url) = self.base_url.clone().or(planned.base_url) else {
-            return Err(ChoiceError::NoBaseUrl(name));
-        };
+        let base_url = self.base_url.clone().or(planned.base_url);
+        match protocol {
+            Protocol::OpenAi if base_url.is_none() => return Err(ChoiceError::NoBaseUrl(name)),
+            Protocol::Genai if cfg!(not(feature = "genai")) => {
+                return Err(ChoiceError::WithoutGenai(name));
+            }
+            Protocol::OpenAi | Protocol::Genai => {}
+        }
         Ok(Choice::Server(Server {
             name,
+            protocol,
             base_url,
             key_env: self.key_env.clone().or(planned.key_env),
             context_window: self.context_window.or(planned.context_window),
@@ -138,7 +172,7 @@ impl ModelArgs {
 
 impl Choice {
     /// Sets the model up, if it is one. Connects to nothing.
-    pub(crate) fn build(&self) -> Result<Option<OpenAiCompatible>, BuildError> {
+    pub(crate) fn build(&self) -> Result<Option<Arc<dyn Model>>, BuildError> {
         match self {
             Self::Script => Ok(None),
             Self::Server(server) => server.build().map(Some),
@@ -155,8 +189,16 @@ impl Choice {
 }
 
 impl Server {
-    fn build(&self) -> Result<OpenAiCompatible, BuildError> {
-        let mut builder = OpenAiCompatible::builder(self.base_url.as_str(), self.name.as_str());
+    fn build(&self) -> Result<Arc<dyn Model>, BuildError> {
+        match self.protocol {
+            Protocol::OpenAi => self.openai(),
+            Protocol::Genai => self.genai(),
+        }
+    }
+
+    fn openai(&self) -> Result<Arc<dyn Model>, BuildError> {
+        let base_url = self.base_url.as_deref().unwrap_or_default();
+        let mut builder = OpenAiCompatible::builder(base_url, self.name.as_str());
         if let Some(variable) = &self.key_env {
             builder = builder.key_from_env(variable.as_str());
         }
@@ -166,7 +208,31 @@ impl Server {
         if let Some(tokens) = self.max_output_tokens {
             builder = builder.max_output_tokens(tokens);
         }
-        builder.build()
+        Ok(Arc::new(builder.build()?))
+    }
+
+    #[cfg(feature = "genai")]
+    fn genai(&self) -> Result<Arc<dyn Model>, BuildError> {
+        let mut builder = bg_models::Genai::builder(self.name.as_str());
+        if let Some(base_url) = &self.base_url {
+            builder = builder.base_url(base_url.as_str());
+        }
+        if let Some(variable) = &self.key_env {
+            builder = builder.key_from_env(variable.as_str());
+        }
+        if let Some(tokens) = self.context_window {
+            builder = builder.context_window(tokens.get());
+        }
+        if let Some(tokens) = self.max_output_tokens {
+            builder = builder.max_output_tokens(tokens);
+        }
+        Ok(Arc::new(builder.build()?))
+    }
+
+    /// Nobody comes here: it is not chosen without the feature.
+    #[cfg(not(feature = "genai"))]
+    fn genai(&self) -> Result<Arc<dyn Model>, BuildError> {
+        self.openai()
     }
 
     fn secret(&self) -> Secret {
@@ -197,7 +263,7 @@ mod tests {
         let plan = "name = \"small\"\nbase_url = \"http://a/v1\"\ncontext_window = 4096\nmax_output_tokens = 9\n";
         let choice = asked(Some("openai:large"), None).choose(Some(planned(plan)));
         let Ok(Choice::Server(server)) = choice else { panic!("{choice:?}") };
-        assert_eq!((&*server.name, &*server.base_url), ("large", "http://a/v1"));
+        assert_eq!((&*server.name, server.base_url.as_deref()), ("large", Some("http://a/v1")));
         assert_eq!(server.context_window, NonZeroU64::new(4096));
         assert_eq!(server.max_output_tokens, NonZeroU32::new(9));
         assert_eq!(asked(Some("script"), None).choose(Some(planned(plan))), Ok(Choice::Script));
@@ -210,8 +276,20 @@ mod tests {
         assert_eq!(wrong, Err(ChoiceError::OnlyForServer("--base-url")));
         let wrong = asked(None, None).choose(Some(planned("name = \"openai:x\"")));
         assert_eq!(wrong, Err(ChoiceError::NoBaseUrl("x".to_owned())));
-        for name in ["", "x", "openai:", "openai: ", "Script"] {
+        for name in ["", "x", "openai:", "openai: ", "genai:", "Script"] {
             assert!(name.parse::<ModelName>().is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_vendors_model_needs_a_bg_that_was_built_for_it_and_no_address() {
+        let by_option = asked(Some("genai:ollama::x"), None).choose(None);
+        let by_plan = asked(None, None).choose(Some(planned("name = \"genai:ollama::x\"")));
+        assert_eq!(by_option, by_plan);
+        if cfg!(feature = "genai") {
+            assert!(by_option.unwrap().build().unwrap().is_some());
+        } else {
+            assert_eq!(by_option, Err(ChoiceError::WithoutGenai("ollama::x".to_owned())));
         }
     }
 }

@@ -159,7 +159,11 @@ fn what_does_not_fit_together_starts_nothing() {
     let at = |url| [&tiny[..], &["--base-url", url]].concat();
     refused(&tiny, "where is the server of the model \"tiny\"? Add --base-url URL");
     refused(&["--base-url", "http://127.0.0.1:1"], "add --model openai:NAME");
-    refused(&["--model", "large"], "a model is `script` or `openai:NAME`");
+    if cfg!(not(feature = "genai")) {
+        let vendors = "this bg was built without the protocols of vendors";
+        refused(&["--model", "genai:anthropic::x"], vendors);
+    }
+    refused(&["--model", "large"], "a model is `script`, `openai:NAME` or `genai:VENDOR::NAME`");
     refused(
         &at("http://127.0.0.1:1"),
         ":3:1: there is no `prompt`, and a language model needs one",

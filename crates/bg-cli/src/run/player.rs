@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bg_agents::sessions::{Model, Script, ScriptError, ScriptModel};
-use bg_models::OpenAiCompatible;
 
 use super::meter::{Meter, Metered};
 use super::save::Save;
@@ -13,13 +12,13 @@ use crate::plan::UNPLANNED;
 /// Gives every run of an agent its model.
 pub(crate) struct Player {
     /// Nothing if scripts play.
-    model: Option<OpenAiCompatible>,
+    model: Option<Arc<dyn Model>>,
     meter: Meter,
     save: Option<Save>,
 }
 
 impl Player {
-    pub(crate) fn new(model: Option<OpenAiCompatible>, meter: Meter, save: Option<Save>) -> Self {
+    pub(crate) fn new(model: Option<Arc<dyn Model>>, meter: Meter, save: Option<Save>) -> Self {
         Self { model, meter, save }
     }
 
