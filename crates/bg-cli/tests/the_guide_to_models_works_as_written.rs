@@ -66,7 +66,7 @@ async fn a_plan_with_the_small_model() {
 #[test]
 fn a_plan_with_a_local_server() {
     let server = Server::new(|_, _| Reply::Say("as you say", 3, 2));
-    let run = run_of(block("run survey --model"));
+    let run = run_of(block("run survey --model openai"));
     let run = run.replace("http://127.0.0.1:8080/v1", &server.base_url);
     let text = went_well(&sh(Folder::new().path(), &run));
     assert!(text.contains("0 failed, in "), "{text}");
@@ -77,7 +77,7 @@ fn a_plan_with_a_local_server() {
 #[test]
 fn a_review_with_a_hosted_vendor() {
     let server = Server::new(|_, _| Reply::Say("fine", 3, 2));
-    let run = run_of(block("run review --model"));
+    let run = run_of(block("run review --model openai"));
     let run = run.replace("https://HOST/v1", &server.base_url);
     let folder = Folder::new().with("a.txt", "a");
     for args in [&["init", "-q"][..], &["add", "."], &["commit", "-qm", "first"]] {

@@ -56,14 +56,14 @@ impl Progress {
 /// are missing, or came twice, are made from `turn`.
 pub(super) fn reply(end: StreamEnd, turn: usize) -> Result<Option<ModelReply>, Fault> {
     let usage = usage(end.captured_usage);
-    match end.captured_stop_reason {
+    let is_cut = match end.captured_stop_reason {
         None => return Ok(None),
         Some(StopReason::ContentFilter(reason)) => {
             let reason = format!("a filter of the provider stopped the answer ({reason})");
             return Err(Fault::Refused { reason });
         }
-        Some(_) => {}
-    }
+        Some(reason) => matches!(reason, StopReason::MaxTokens(_)),
+    };
     let content = end.captured_content.unwrap_or_default();
     let mut parts = thoughts(&content, end.captured_reasoning_content);
     let text: String = content.texts().concat();
@@ -77,7 +77,8 @@ pub(super) fn reply(end: StreamEnd, turn: usize) -> Result<Option<ModelReply>, F
         return Err(Fault::TooLarge { what: "the answer", limit: MAX_ANSWER_BYTES });
     }
     parts.extend(calls.end(turn).ok_or_else(nameless)?.into_iter().map(Part::ToolCall));
-    Ok(Some(ModelReply::new(parts).with_usage(usage)))
+    let reply = ModelReply::new(parts).with_usage(usage);
+    Ok(Some(if is_cut { reply.cut() } else { reply }))
 }
 
 /// The arguments as text. Those that are no JSON come as the text that they are.

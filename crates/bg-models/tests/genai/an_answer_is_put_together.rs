@@ -41,6 +41,16 @@ async fn a_text_has_its_cost_and_what_was_in_the_cache_is_part_of_the_input() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_cut_by_the_limit_of_tokens_says_so() {
+    for (why, is_cut) in [("max_tokens", true), ("end_turn", false)] {
+        let mut events = text("once upon");
+        events.splice(4.., finish(why, 5));
+        let reply = reply(streamed(&events)).await;
+        assert_eq!((&*reply.text(), reply.is_cut), ("once upon", is_cut));
+    }
+}
+
+#[tokio::test]
 async fn thoughts_text_and_parallel_calls_come_in_this_order() {
     let mut events = vec![
         start(7, 0),
