@@ -192,7 +192,8 @@ impl Drop for Listener {
 
 /// Claims and acknowledges outcomes; see [`Inbox::drain`].
 ///
-/// The first outcome is acknowledged when it is yielded. After that it takes outcomes in batches
+/// The first outcome is acknowledged when it is yielded, and its time of
+/// [retention](crate::Retention::age) begins a little later. After that it takes outcomes in batches
 /// and acknowledges those it has yielded when it goes on to the next batch or is dropped. What it
 /// has not yielded by then goes back to its place.
 #[derive(Debug)]
@@ -216,7 +217,7 @@ impl Drain {
     fn first(&mut self) -> Option<Arc<Finished>> {
         let cell = self.inbox.0.cell();
         self.batch = 2;
-        let first = cell.shared.call_at(|machine, now, fx| machine.take_acked(cell.key, now, fx));
+        let first = cell.shared.call(|machine, fx| machine.take_acked(cell.key, fx));
         first.flatten()
     }
 

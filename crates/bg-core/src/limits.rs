@@ -135,6 +135,11 @@ pub struct Retention {
     pub count: usize,
     /// How long after it was acknowledged one is kept. What is older cannot be read any more; its
     /// memory is freed when the root is used next.
+    ///
+    /// The first outcome of a [`Drain`](crate::Drain) is delivered without a look at the clock. It
+    /// is kept for as long at least; its age begins with what happens next in the root of these: a
+    /// task is spawned or ends, an outcome is acknowledged, the history or anything of an ended
+    /// task is read. While none of this happens it stays, as one of the `count`.
     pub age: Duration,
 }
 

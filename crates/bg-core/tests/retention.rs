@@ -5,7 +5,9 @@
 use std::task::Poll;
 use std::time::Duration;
 
-use bg_core::{ClaimError, EventKind, Events, Output, Registry, Retention, Scope, Status};
+use bg_core::{
+    ClaimError, Completer, EventKind, Events, Output, Registry, Retention, Scope, Status,
+};
 use bg_core::{TaskError, TaskId};
 use support::{drained, ended, ended_many, numbers, poll, register};
 use tokio::time::advance;
@@ -13,6 +15,7 @@ use tokio::time::advance;
 mod support;
 
 const HOUR: Duration = Duration::from_secs(3600);
+const ALMOST: Duration = Duration::from_millis(3600 * 1000 - 1);
 
 fn keeping(count: usize, age: Duration) -> (Registry, Scope) {
     let registry = Registry::builder().retention(Retention::new(count, age)).build();
@@ -96,8 +99,7 @@ async fn each_way_of_reading_finds_out_that_it_is_too_old() {
         let (registry, root) = keeping(9, HOUR);
         let id = ended(&root, "one");
         ack(&root, id);
-        let nearly = HOUR.checked_sub(Duration::from_millis(1)).unwrap();
-        advance(nearly).await;
+        advance(ALMOST).await;
         assert!(read(&root, id), "reading does not wear it out");
         advance(Duration::from_millis(1)).await;
         assert!(!read(&root, id), "nor does it keep it young");
@@ -147,6 +149,61 @@ fn nothing_is_kept_where_the_number_or_the_age_is_zero() {
         assert_eq!(finished.label(), "one", "whoever has it goes on having it");
         check_kept(&registry, &root, &[], &[id]);
         assert_eq!(evicted(&mut events), [1]);
+        let drained_one = ended(&root, "two");
+        assert_eq!(drained(&root), [2]);
+        assert_eq!(evicted(&mut events), [2], "whether anybody looks or not");
+        check_kept(&registry, &root, &[], &[id, drained_one]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_drain_delivers_is_kept_for_its_age_however_long_ago_it_ended() {
+    let (registry, root) = keeping(9, HOUR);
+    let ids = ended_many(&root, 2);
+    advance(HOUR * 2).await;
+    for expected in 1..=2 {
+        assert_eq!(root.inbox().drain().next().unwrap().id.number(), expected);
+    }
+    ended(&root, "three");
+    advance(ALMOST).await;
+    check_kept(&registry, &root, &[1, 2], &[]);
+    advance(HOUR - ALMOST).await;
+    check_kept(&registry, &root, &[], &ids);
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_age_begins_with_the_next_use_that_knows_the_time() {
+    let uses: [fn(&Scope, &mut Vec<Completer>, TaskId); 6] = [
+        |root, others, _| others.push(register(root, "spawned").1),
+        |_, others, _| others.clear(),
+        |root, _, id| assert!(root.inspect(id).is_ok()),
+        |root, _, id| assert!(root.outcome(id).is_ok()),
+        |root, _, id| assert!(root.claim(id).is_err()),
+        |root, _, _| assert_eq!(root.history().len(), 1),
+    ];
+    for next_use in uses {
+        let (registry, root) = keeping(9, HOUR);
+        let id = ended(&root, "one");
+        let mut others = vec![register(&root, "other").1];
+        assert_eq!(drained(&root), [1]);
+        advance(HOUR * 2).await;
+        assert_eq!(registry.admin().stats().kept, 1, "nobody has used it");
+        next_use(&root, &mut others, id);
+        advance(ALMOST).await;
+        assert!(root.outcome(id).is_ok());
+        advance(HOUR - ALMOST).await;
+        check_kept(&registry, &root, &[], &[id]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_only_ends_and_drains_keeps_nothing_too_old() {
+    let (registry, root) = keeping(9, HOUR);
+    for _ in 0..20 {
+        ended(&root, "one");
+        assert_eq!(drained(&root).len(), 1);
+        assert!(registry.admin().stats().kept <= 3, "those of the last hour, and this one");
+        advance(HOUR / 2).await;
     }
 }
 

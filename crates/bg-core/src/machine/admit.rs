@@ -57,6 +57,7 @@ impl Machine {
             let status = Status::Running { step: 0 };
             self.publish(scope.root, id, fx, || EventKind::Status(status));
         }
+        self.date(scope.root, now, fx);
         Ok(Spawned { id, queued: slot == Slot::Queued })
     }
 

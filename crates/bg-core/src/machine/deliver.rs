@@ -5,12 +5,15 @@ use std::hint::black_box;
 use std::mem;
 use std::task::Waker;
 
-use super::{Delivery, Foreign, Gauge, Key, Machine, Record, Root, ScopeKey, Stamp, State};
+use super::{
+    Delivery, Foreign, Gauge, Key, Machine, Record, Retained, Root, RootId, ScopeKey, Stamp, State,
+};
 use crate::claim::{Delivered, Held};
 use crate::effects::Effects;
 use crate::error::{ClaimError, TaskError};
 use crate::events::EventKind;
 use crate::id::{TaskId, TaskRef};
+use crate::limits::Retention;
 use crate::outcome::Finished;
 use crate::sync::Arc;
 
@@ -73,22 +76,23 @@ impl Machine {
         Some(Held { key: scope.task(number), finished })
     }
 
-    /// Claims and acknowledges the oldest outcome of an inbox.
+    /// Claims and acknowledges the oldest outcome of an inbox. Its age begins with the next change
+    /// that knows the time: a look at the clock would be a part of this that is felt.
     pub(crate) fn take_acked(
         &mut self,
         scope: ScopeKey,
-        now: Stamp,
         fx: &mut Effects,
     ) -> Option<Arc<Finished>> {
         let root = self.roots.get_mut(scope.root.0)?;
         let number = root.scopes.get_mut(scope.owner)?.take_ready()?;
         let finished = root.mark_acked(number, Arc::clone, fx)?;
-        root.retained.push_back((number, now));
+        root.retained.push_undated(number);
         if self.events.is_heard() {
             self.publish(scope.root, finished.id, fx, || EventKind::Claimed);
             self.publish(scope.root, finished.id, fx, || EventKind::Acked);
         }
-        self.expire(scope.root, now, fx);
+        let kept = self.policy.retention.count;
+        self.evict(scope.root, |retained| retained.len() > kept, fx);
         Some(finished)
     }
 
@@ -321,19 +325,31 @@ impl Machine {
     pub(super) fn retain(&mut self, key: Key, now: Stamp, fx: &mut Effects) {
         let Some(root) = self.roots.get_mut(key.root.0) else { return };
         root.mark_acked(key.number, |_| (), fx);
-        root.retained.push_back((key.number, now));
+        root.retained.push(key.number, now);
         self.expire(key.root, now, fx);
     }
 
     /// Evicts the acknowledged outcomes that are too many or too old, the oldest first.
-    pub(crate) fn expire(&mut self, root: super::RootId, now: Stamp, fx: &mut Effects) {
-        let retention = self.policy.retention;
+    pub(crate) fn expire(&mut self, root: RootId, now: Stamp, fx: &mut Effects) {
+        let Retention { count, age } = self.policy.retention;
+        self.roots.get_mut(root.0).into_iter().for_each(|root| root.retained.date(now));
+        let is_old = |acked| now.since(acked) >= age;
+        self.evict(root, |kept| kept.len() > count || kept.oldest().is_some_and(is_old), fx);
+    }
+
+    /// The same for a change that knows the time and is not about what was acknowledged, if
+    /// anything waits for that (I4).
+    pub(super) fn date(&mut self, root: RootId, now: Stamp, fx: &mut Effects) {
+        if self.roots.get(root.0).is_some_and(|root| root.retained.has_undated()) {
+            self.expire(root, now, fx);
+        }
+    }
+
+    fn evict(&mut self, root: RootId, goes_on: impl Fn(&Retained) -> bool, fx: &mut Effects) {
         let Some(state) = self.roots.get_mut(root.0) else { return };
-        while let Some(&(number, acked)) = state.retained.front() {
-            if state.retained.len() <= retention.count && now.since(acked) < retention.age {
-                return;
-            }
-            state.retained.pop_front();
+        while goes_on(&state.retained)
+            && let Some(number) = state.retained.pop()
+        {
             // Only what has ended is acknowledged (I4).
             let Some(Record { state: State::Ended(ended), .. }) = state.records.remove(number)
             else {
@@ -355,7 +371,7 @@ impl Machine {
     ) -> Vec<Arc<Finished>> {
         self.expire(scope.root, now, fx);
         let Some(root) = self.roots.get(scope.root.0) else { return Vec::new() };
-        let kept = root.retained.iter().filter_map(|&(number, _)| root.records.get(number));
+        let kept = root.retained.numbers().filter_map(|number| root.records.get(number));
         let own = kept.filter(|record| record.owner == scope.owner);
         own.filter_map(Record::ended).map(|ended| ended.finished.clone()).collect()
     }
@@ -386,7 +402,7 @@ impl Root {
     fn warm_retained(&self, kept: usize, more: usize) {
         let over = (self.retained.len() + more).saturating_sub(kept);
         let over = if kept > COLD { over.min(more) } else { 0 };
-        self.warm(|| self.retained.iter().take(over).map(|&(number, _)| number));
+        self.warm(|| self.retained.numbers().take(over));
     }
 
     fn warm<I: Iterator<Item = u64>>(&self, numbers: impl Fn() -> I) {

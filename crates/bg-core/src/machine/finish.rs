@@ -35,6 +35,7 @@ impl Machine {
             self.tell(gone.more, gone.wait, finished, fx);
         }
         self.publish_end(key, fx);
+        self.date(key.root, now, fx);
         if !gone.delivered {
             self.retain(key, now, fx);
             self.forget_if_over(key.root, gone.owner, fx);

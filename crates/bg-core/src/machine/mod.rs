@@ -15,7 +15,8 @@
 //!    `undelivered` of a root counts the ended records that are not `Acked`.
 //! 3. The members of a scope are its live records and its ended ones that are not acknowledged,
 //!    linked in the order of their numbers.
-//! 4. Only acknowledged records are in `retained`, and only they are ever evicted.
+//! 4. Only acknowledged records are in `retained`, and only they are ever evicted, none before its
+//!    time. A drain does not know the time; each end and each spawn dates what it has left there.
 //! 5. A record's number is its own for the life of the root; numbers only grow.
 //! 6. The first wait and the `waits` of a live record, in the order in which they began, are keys of
 //!    wait slots that count it as missing.
@@ -41,6 +42,7 @@ mod lists;
 mod pages;
 mod record;
 mod report;
+mod retained;
 mod scope;
 mod stop;
 mod sweep;
@@ -64,6 +66,7 @@ use interest::Interest;
 use keyed::Keyed;
 use pages::Pages;
 use record::{Delivery, Ended, Live, More, Record, Slot, State};
+use retained::Retained;
 use scope::ScopeState;
 
 use crate::effects::Effects;
@@ -104,7 +107,7 @@ impl ScopeKey {
 
 /// Nanoseconds since the registry was made: half the size of an `Instant`. It saturates, so that a
 /// clock that jumps back makes no age negative.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Stamp(u64);
 
 impl Stamp {
@@ -156,8 +159,8 @@ struct Root {
     records: Pages<Record>,
     scopes: Keyed<ScopeState, { ScopeKey::ROOT_OWNER }>,
     completions: u64,
-    /// Acknowledged records and when they were, the oldest first.
-    retained: VecDeque<(u64, Stamp)>,
+    /// Acknowledged records.
+    retained: Retained,
     live: usize,
     running: usize,
     queue: VecDeque<u64>,
@@ -173,7 +176,11 @@ struct Root {
 }
 
 impl Machine {
-    pub(crate) fn new(policy: Policy) -> Self {
+    pub(crate) fn new(mut policy: Policy) -> Self {
+        // What is kept for no time is gone before anybody has to know the time.
+        if policy.retention.age.is_zero() {
+            policy.retention.count = 0;
+        }
         let events = EventRing::new(policy.events_kept);
         Self {
             policy,
@@ -303,7 +310,7 @@ impl Root {
             records: Pages::default(),
             scopes,
             completions: 0,
-            retained: VecDeque::new(),
+            retained: Retained::default(),
             live: 0,
             running: 0,
             queue: VecDeque::new(),
