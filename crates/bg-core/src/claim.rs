@@ -94,8 +94,8 @@ impl Inbox {
     }
 
     /// Claims and acknowledges, one outcome a step of the iterator; see [`Drain`].
-    pub fn drain(&self) -> Drain {
-        Drain::new(self.clone())
+    pub fn drain(&self) -> Drain<'_> {
+        Drain::new(self)
     }
 }
 
@@ -198,19 +198,19 @@ impl Drop for Listener {
 /// has not yielded by then goes back to its place.
 #[derive(Debug)]
 #[must_use = "a drain takes nothing until it is iterated"]
-pub struct Drain {
-    inbox: Inbox,
+pub struct Drain<'a> {
+    inbox: &'a Inbox,
     /// How many outcomes it takes next.
     batch: usize,
     taken: VecDeque<Held>,
     yielded: Vec<Key>,
 }
 
-impl Drain {
+impl<'a> Drain<'a> {
     /// Most outcomes that are taken at once.
     const MAX_BATCH: usize = 32;
 
-    fn new(inbox: Inbox) -> Self {
+    fn new(inbox: &'a Inbox) -> Self {
         Self { inbox, batch: 1, taken: VecDeque::new(), yielded: Vec::new() }
     }
 
@@ -233,7 +233,7 @@ impl Drain {
     }
 }
 
-impl Iterator for Drain {
+impl Iterator for Drain<'_> {
     type Item = Arc<Finished>;
 
     fn next(&mut self) -> Option<Arc<Finished>> {
@@ -253,7 +253,7 @@ impl Iterator for Drain {
     }
 }
 
-impl Drop for Drain {
+impl Drop for Drain<'_> {
     fn drop(&mut self) {
         if self.yielded.is_empty() && self.taken.is_empty() {
             return;

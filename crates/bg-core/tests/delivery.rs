@@ -126,7 +126,8 @@ fn what_a_drain_did_not_yield_stays() {
     let registry = Registry::new();
     let root = registry.root_scope();
     ended_many(&root, 3);
-    let mut drain = root.inbox().drain();
+    let inbox = root.inbox();
+    let mut drain = inbox.drain();
     assert_eq!(drain.next().unwrap().id.number(), 1);
     drop(drain);
     assert_eq!(drained(&root), [2, 3]);

@@ -299,9 +299,9 @@ impl World {
                 return vec![self.settle(tool, called, *fate)];
             }
             Op::Drain => {
-                let outcomes = self.root.inbox().drain();
+                let inbox = self.root.inbox();
                 let said = |done: &_| format_outcome_within(done, &self.budget);
-                return outcomes.map(|done| Said::plain("outcome", said(&done))).collect();
+                return inbox.drain().map(|done| Said::plain("outcome", said(&done))).collect();
             }
             Op::Manifest => {
                 return vec![Said::plain("manifest", manifest(&self.root, &self.budget))];
