@@ -6,7 +6,7 @@ use std::mem;
 use std::task::Waker;
 
 use super::{
-    Delivery, Foreign, Gauge, Key, Machine, Record, Retained, Root, RootId, ScopeKey, Stamp, State,
+    Delivery, Ended, Foreign, Gauge, Key, Machine, Record, Retained, Root, RootId, ScopeKey, Stamp, State,
 };
 use crate::claim::{Delivered, Held};
 use crate::effects::Effects;
@@ -351,14 +351,15 @@ impl Machine {
             && let Some(number) = state.retained.pop()
         {
             // Only what has ended is acknowledged (I4).
-            let Some(Record { state: State::Ended(ended), .. }) = state.records.remove(number)
+            let Some(Record { state: State::Ended(Ended { finished, .. }), .. }) =
+                state.records.remove(number)
             else {
                 continue;
             };
             if self.events.is_heard() {
-                self.events.publish(root, ended.finished.id, fx, || EventKind::Evicted);
+                self.events.publish(root, finished.id, fx, || EventKind::Evicted);
             }
-            fx.drop(Foreign::Finished(ended.finished));
+            fx.drop(Foreign::Finished(finished));
         }
     }
 

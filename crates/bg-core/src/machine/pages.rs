@@ -122,17 +122,21 @@ impl<T> Pages<T> {
         self.first += 1;
     }
 
-    /// Inlined, so that of the entry only what is used is moved.
+    /// Inlined, and the entry is moved last, so that of it only what is used is moved.
     #[inline]
     pub(super) fn remove(&mut self, number: u64) -> Option<T> {
         let (at, slot) = place(number);
         let page = self.page_mut(at)?;
-        let entry = page.entries[slot].take()?;
+        page.entries[slot].as_ref()?;
         page.used -= 1;
-        if page.used == 0 {
-            self.remove_page(at);
-        }
-        Some(entry)
+        if page.used == 0 { self.remove_last(at, slot) } else { page.entries[slot].take() }
+    }
+
+    #[inline(never)]
+    fn remove_last(&mut self, at: u64, slot: usize) -> Option<T> {
+        let entry = self.page_mut(at)?.entries[slot].take();
+        self.remove_page(at);
+        entry
     }
 
     fn remove_page(&mut self, at: u64) {
