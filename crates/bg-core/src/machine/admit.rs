@@ -50,6 +50,7 @@ impl Machine {
         // Made on first use.
         root.scope_mut(scope.owner, &self.interest);
         root.add(scope.owner, id, Live::new(task, slot), now);
+        let undated = root.retained.has_undated();
         let owner = root.records.get(scope.owner).filter(|_| heard).map(Record::id);
         let label = move || text.map_or_else(String::new, |text| text.label().to_owned());
         self.publish(scope.root, id, fx, || EventKind::Spawned { label: label(), owner });
@@ -57,7 +58,9 @@ impl Machine {
             let status = Status::Running { step: 0 };
             self.publish(scope.root, id, fx, || EventKind::Status(status));
         }
-        self.date(scope.root, now, fx);
+        if undated {
+            self.expire(scope.root, now, fx);
+        }
         Ok(Spawned { id, queued: slot == Slot::Queued })
     }
 

@@ -337,14 +337,6 @@ impl Machine {
         self.evict(root, |kept| kept.len() > count || kept.oldest().is_some_and(is_old), fx);
     }
 
-    /// The same for a change that knows the time and is not about what was acknowledged, if
-    /// anything waits for that (I4).
-    pub(super) fn date(&mut self, root: RootId, now: Stamp, fx: &mut Effects) {
-        if self.roots.get(root.0).is_some_and(|root| root.retained.has_undated()) {
-            self.expire(root, now, fx);
-        }
-    }
-
     fn evict(&mut self, root: RootId, goes_on: impl Fn(&Retained) -> bool, fx: &mut Effects) {
         let Some(state) = self.roots.get_mut(root.0) else { return };
         while goes_on(&state.retained)

@@ -28,6 +28,7 @@ impl Machine {
         }
         let unclaimed = self.end_scope(key, now, fx);
         let Some(root) = self.roots.get_mut(key.root.0) else { return };
+        let undated = root.retained.has_undated();
         let Some(gone) = root.end_record(key.number, finished, unclaimed, now, fx) else { return };
         self.unattached -= usize::from(gone.wanted_handle);
         self.vacate(key.root, gone.slot, fx);
@@ -35,7 +36,9 @@ impl Machine {
             self.tell(gone.more, gone.wait, finished, fx);
         }
         self.publish_end(key, fx);
-        self.date(key.root, now, fx);
+        if undated {
+            self.expire(key.root, now, fx);
+        }
         if !gone.delivered {
             self.retain(key, now, fx);
             self.forget_if_over(key.root, gone.owner, fx);

@@ -39,8 +39,10 @@ impl Retained {
 
     /// Has the age of those begin that were added without a time (I1).
     pub(super) fn date(&mut self, now: Stamp) {
-        let dated = self.list.len() - std::mem::take(&mut self.undated);
-        self.list.range_mut(dated..).for_each(|(_, acked)| *acked = now);
+        // Mostly it is the last one.
+        for (_, acked) in self.list.iter_mut().rev().take(std::mem::take(&mut self.undated)) {
+            *acked = now;
+        }
     }
 
     /// When the oldest was acknowledged; everything has a date.
