@@ -113,11 +113,12 @@ impl Effects {
         self.chores.take()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.chores.is_none()
+    }
+
     /// Runs everything but the chores.
     pub(crate) fn run(&mut self) {
-        if self.list.is_empty() {
-            return;
-        }
         for effect in self.list.drain(..) {
             shielded(|| effect.run());
         }

@@ -223,6 +223,7 @@ impl Shared {
     }
 
     /// Applies what was posted, in the order in which it came.
+    #[inline]
     fn apply_posts(&self, machine: &mut Machine, fx: &mut Effects) {
         // Looked at where it is called: mostly there is nothing.
         if self.has_posts() {
@@ -258,7 +259,15 @@ impl Shared {
 
     /// After the lock was released: applies what was posted meanwhile if the machine was eager
     /// then, and runs the effects.
+    #[inline]
     fn settle(self: &Arc<Self>, fx: &mut Effects, eager: bool) {
+        // Looked at where it is called, too.
+        if eager || !fx.is_empty() {
+            self.settle_all(fx, eager);
+        }
+    }
+
+    fn settle_all(self: &Arc<Self>, fx: &mut Effects, eager: bool) {
         if eager {
             self.apply_late_posts(fx);
         }
