@@ -83,11 +83,13 @@ pub(super) const BUGS: &[Bug] = &[
         breaks: "a completion after the end replaces the outcome",
         edits: &[Edit {
             file: FINISH,
-            from: "            self.superseded += 1;
+            from: "            Err(finished) => return self.supersede(finished, fx),
 ",
-            to: "            self.superseded += 1;
-            if let Some(ended) = self.record_mut(key).and_then(super::Record::ended_mut) {
-                Arc::make_mut(&mut ended.finished).outcome = finished.outcome.clone();
+            to: "            Err(finished) => {
+                if let Some(ended) = self.record_mut(key).and_then(super::Record::ended_mut) {
+                    Arc::make_mut(&mut ended.finished).outcome = finished.outcome.clone();
+                }
+                return self.supersede(finished, fx);
             }
 ",
         }],

@@ -6,7 +6,8 @@ use std::mem;
 use std::task::Waker;
 
 use super::{
-    Delivery, Ended, Foreign, Gauge, Key, Machine, Record, Retained, Root, RootId, ScopeKey, Stamp, State,
+    Delivery, Ended, Foreign, Gauge, Key, Machine, Record, Retained, Root, RootId, ScopeKey, Stamp,
+    State,
 };
 use crate::claim::{Delivered, Held};
 use crate::effects::Effects;

@@ -21,15 +21,15 @@ impl Machine {
         now: Stamp,
         fx: &mut Effects,
     ) {
-        if self.live_mut(key).is_none() {
-            self.superseded += 1;
-            fx.drop(Foreign::Finished(finished));
-            return;
-        }
         let unclaimed = self.end_scope(key, now, fx);
-        let Some(root) = self.roots.get_mut(key.root.0) else { return };
+        let Some(root) = self.roots.get_mut(key.root.0) else {
+            return self.supersede(finished, fx);
+        };
         let undated = root.retained.has_undated();
-        let Some(gone) = root.end_record(key.number, finished, unclaimed, now, fx) else { return };
+        let gone = match root.end_record(key.number, finished, unclaimed, now, fx) {
+            Ok(gone) => gone,
+            Err(finished) => return self.supersede(finished, fx),
+        };
         self.unattached -= usize::from(gone.wanted_handle);
         self.vacate(key.root, gone.slot, fx);
         if let Some(finished) = gone.told {
@@ -43,6 +43,12 @@ impl Machine {
             self.retain(key, now, fx);
             self.forget_if_over(key.root, gone.owner, fx);
         }
+    }
+
+    /// Drops an end that came after the first one (I1).
+    fn supersede(&mut self, finished: Arc<Finished>, fx: &mut Effects) {
+        self.superseded += 1;
+        fx.drop(Foreign::Finished(finished));
     }
 
     /// Tells an end to those who watch or wait for this task.
@@ -91,8 +97,7 @@ impl Machine {
     /// completion, and has the children that still run stopped.
     fn end_scope(&mut self, key: Key, now: Stamp, fx: &mut Effects) -> Vec<Unclaimed> {
         let scope = ScopeKey { root: key.root, owner: key.number };
-        let scopes = self.roots.get(key.root.0).map(|root| &root.scopes);
-        if !scopes.is_some_and(|scopes| scopes.contains(key.number)) {
+        if !self.roots.get(key.root.0).is_some_and(|root| root.owns_and_lives(key.number)) {
             return Vec::new();
         }
         let unclaimed = self.release_scope(scope, now, fx);
@@ -130,8 +135,14 @@ impl Machine {
 }
 
 impl Root {
+    /// Returns whether a task lives and has a scope. Few have one, so that comes first.
+    fn owns_and_lives(&self, number: u64) -> bool {
+        let lives = || self.records.get(number).is_some_and(|record| record.live().is_some());
+        self.scopes.contains(number) && lives()
+    }
+
     /// Ends a record and puts it where its owner finds it. Everything in one go: this is done with
-    /// the lock held, once for each task.
+    /// the lock held, once for each task. Gives back what comes after an end, or for no record.
     fn end_record(
         &mut self,
         number: u64,
@@ -139,11 +150,10 @@ impl Root {
         unclaimed: Vec<Unclaimed>,
         now: Stamp,
         fx: &mut Effects,
-    ) -> Option<Gone> {
-        let record = self.records.get_mut(number)?;
-        let owner = record.owner;
-        let spawned = record.spawned;
-        let live = record.live_mut()?;
+    ) -> Result<Gone, Arc<Finished>> {
+        let Some(record) = self.records.get_mut(number) else { return Err(finished) };
+        let (owner, spawned) = (record.owner, record.spawned);
+        let Some(live) = record.live_mut() else { return Err(finished) };
         let wait = live.take_first_wait();
         let mut scope = self.scopes.get_mut(owner);
         let sweep = scope.as_ref().and_then(|scope| scope.covers(number));
@@ -177,7 +187,7 @@ impl Root {
         let told = (wait.is_some() || more.is_some()).then(|| finished.clone());
         // What is left of the live state is no foreign code.
         record.state = State::Ended(Ended { finished, seq, delivery: Delivery::Ready, foreground });
-        Some(Gone { wanted_handle, slot, more, wait, told, owner, delivered })
+        Ok(Gone { wanted_handle, slot, more, wait, told, owner, delivered })
     }
 
     fn unclaimed(&self, number: u64) -> Option<Unclaimed> {
