@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use crate::events::{Event, Lagged, Read};
+use crate::scope::Scope;
 use crate::shared::Shared;
 use crate::sync::Arc;
 
@@ -69,6 +70,22 @@ impl Events {
             }
         })
         .await
+    }
+}
+
+impl Scope {
+    /// Returns the number of its root, by which [`Event::root`] tells whose event it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::Registry;
+    ///
+    /// let registry = Registry::new();
+    /// assert_eq!([registry.root_scope(), registry.root_scope()].map(|root| root.root_number()), [1, 2]);
+    /// ```
+    pub fn root_number(&self) -> u64 {
+        self.cell().key.root.0
     }
 }
 

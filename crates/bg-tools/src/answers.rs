@@ -2,9 +2,11 @@
 //!
 //! All tools give them, so a task looks the same whichever tool shows it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bg_core::{Claim, ClaimError, Snapshot, Status, TaskError, TaskId};
+use futures_util::future::{Either, select};
 use serde::Serialize;
 
 use crate::board::{Piece, TaskBoard};
@@ -29,13 +31,15 @@ impl ToolContext {
     /// [`ToolError::Task`] if the task is not the caller's.
     pub fn background(&self, task: TaskId) -> Result<ToolOutput, ToolError> {
         let status = live_word(&self.scope().inspect(task)?);
+        self.started(task);
         let note = WILL_ARRIVE.to_owned();
         ToolOutput::json(&GoesOn { task_id: task, status, note, output: None })
     }
 
     /// Waits for a foreground task that the call has started, and answers with its outcome. If it
-    /// takes longer than the patience, or than the call may take, it goes on in the background, and
-    /// the answer gives its id and what it has written so far.
+    /// takes longer than the patience, or than the call may take, or if the call is
+    /// [released](Self::with_release), it goes on in the background, and the answer gives its id and
+    /// what it has written so far.
     ///
     /// # Errors
     ///
@@ -50,11 +54,15 @@ impl ToolContext {
         patience: Duration,
     ) -> Result<ToolOutput, ToolError> {
         let patience = self.patience(patience);
-        match self.scope().foreground(task)?.within(patience).await {
-            Ok(None) => self.goes_on(task, patience).await,
-            Ok(Some(claim)) => deliver(self, Ok(claim), true),
-            Err(error) => deliver(self, Err(error), true),
+        let mut foreground = self.scope().foreground(task)?;
+        self.started(task);
+        let over = pin!(tokio::time::timeout(patience, self.release().cancelled()));
+        // The task first: what has ended by now is delivered.
+        if let Either::Left((claimed, _)) = select(&mut foreground, over).await {
+            return deliver(self, claimed, true);
         }
+        foreground.detach()?;
+        self.goes_on(task, patience).await
     }
 
     async fn goes_on(&self, task: TaskId, after: Duration) -> Result<ToolOutput, ToolError> {

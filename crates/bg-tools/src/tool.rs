@@ -140,9 +140,12 @@ pub struct ToolContext {
     deadline: Option<Instant>,
     resources: Arc<[Resource]>,
     progress: Option<Arc<Listener>>,
+    started: Option<Arc<Started>>,
+    release: CancellationToken,
 }
 
 type Listener = dyn Fn(&str) + Send + Sync;
+type Started = dyn Fn(TaskId) + Send + Sync;
 
 impl ToolContext {
     /// Most bytes of one [`progress`](Self::progress). The mark that counts what is cut comes on top.
@@ -160,6 +163,8 @@ impl ToolContext {
             deadline: None,
             resources: Arc::default(),
             progress: None,
+            started: None,
+            release: CancellationToken::new(),
         }
     }
 
@@ -219,6 +224,35 @@ impl ToolContext {
         self
     }
 
+    /// Sets who hears which task a call has started, before it waits for that. The same holds for it as
+    /// for [`with_progress`](Self::with_progress).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bg_core::{Registry, Task};
+    /// use bg_tools::ToolContext;
+    ///
+    /// let registry = Registry::new();
+    /// let root = registry.root_scope();
+    /// let (id, _completer) = root.register(Task::new("index", ""))?;
+    /// let cx = ToolContext::new(root).with_started(move |started| assert_eq!(started, id));
+    /// cx.background(id)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_started(mut self, listener: impl Fn(TaskId) + Send + Sync + 'static) -> Self {
+        self.started = Some(Arc::new(listener));
+        self
+    }
+
+    /// Sets the token that fires when nobody waits for the answer any more and what the call has
+    /// started is to go on: a task that it waits for in the foreground goes to the background at once.
+    /// (Where it is to end with the call, the call is dropped.)
+    pub fn with_release(mut self, token: CancellationToken) -> Self {
+        self.release = token;
+        self
+    }
+
     /// Returns the caller's scope, for starting tasks.
     pub fn scope(&self) -> &Scope {
         &self.scope
@@ -251,10 +285,18 @@ impl ToolContext {
     pub fn progress(&self, text: impl AsRef<str>) {
         let Some(listener) = &self.progress else { return };
         let text = text::excerpt(text.as_ref(), Self::MAX_PROGRESS_BYTES);
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| listener(&text))) {
-            // For its end: that of a payload may panic too.
-            drop(PanicReport::of(payload));
+        unharmed(|| listener(&text));
+    }
+
+    /// Says which task the call has started.
+    pub(crate) fn started(&self, task: TaskId) {
+        if let Some(listener) = &self.started {
+            unharmed(|| listener(task));
         }
+    }
+
+    pub(crate) fn release(&self) -> &CancellationToken {
+        &self.release
     }
 
     /// Returns how much of a time is left until the deadline of the call. A tool that waits for a
@@ -281,6 +323,14 @@ impl ToolContext {
     pub(crate) fn for_call(&self, deadline: Duration, budget: Budget) -> Self {
         // Past what a clock can count there is no deadline.
         Self { deadline: Instant::now().checked_add(deadline), budget, ..self.clone() }
+    }
+}
+
+/// Calls a listener, whose panic is its own.
+fn unharmed(listener: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(listener)) {
+        // For its end: that of a payload may panic too.
+        drop(PanicReport::of(payload));
     }
 }
 
