@@ -2,6 +2,9 @@
 
 mod file_tools;
 mod files;
+mod interrupt;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod model;
 mod plan;
 mod run;
@@ -38,6 +41,15 @@ enum Command {
     /// The exit status is 0 when all went well, 1 when something failed, 2 when the plan or the
     /// folder cannot be used, 130 when the run was interrupted.
     Run(RunArgs),
+    /// Serve background work to an MCP host: shell commands, and the agents of a plan.
+    ///
+    /// Without --http it speaks with one client on standard input and output, and ends with it. See
+    /// `docs/guides/mcp.md` for what to write into the configuration of a host.
+    ///
+    /// The exit status is 0 when the client has gone, 1 when the connection broke, 2 when an option
+    /// cannot be used, 130 when it was interrupted.
+    #[cfg(feature = "mcp")]
+    Mcp(mcp::McpArgs),
     /// List the built-in plans, or show one to start from.
     Plans {
         #[command(subcommand)]
@@ -86,6 +98,8 @@ fn main() -> ExitCode {
         Command::Run(RunArgs { plan, path, json, model, max_tokens, save, commands }) => {
             run::run(&run::Options { plan, path, json, model, max_tokens, save, commands })
         }
+        #[cfg(feature = "mcp")]
+        Command::Mcp(args) => mcp::serve(&args),
         Command::Plans { command: None } => list_plans(),
         Command::Plans { command: Some(PlansCommand::Show { name }) } => show_plan(&name),
     }

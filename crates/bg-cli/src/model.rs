@@ -125,6 +125,13 @@ pub(crate) enum ChoiceError {
 }
 
 impl ModelArgs {
+    /// Whether anything was said of the model.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn is_given(&self) -> bool {
+        let Self { model, base_url, key_env, context_window } = self;
+        model.is_some() || base_url.is_some() || key_env.is_some() || context_window.is_some()
+    }
+
     /// Chooses the model. What the command line says wins over what the plan says, each by itself.
     pub(crate) fn choose(&self, planned: Option<PlannedModel>) -> Result<Choice, ChoiceError> {
         let (protocol, name) = match (&self.model, &planned) {
@@ -176,6 +183,15 @@ impl Choice {
         match self {
             Self::Script => Ok(None),
             Self::Server(server) => server.build().map(Some),
+        }
+    }
+
+    /// The environment variable that holds the key.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn key_variable(&self) -> Option<&str> {
+        match self {
+            Self::Script => None,
+            Self::Server(server) => server.key_env.as_deref(),
         }
     }
 

@@ -44,6 +44,9 @@ use crate::refused::{Refused, not_a_message};
 /// thousands of others, and short enough that a cancellation behind it is still heard.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The same once a request was refused: a call that was cancelled leaves its place in a moment.
+const LITTLE_PATIENCE: Duration = Duration::from_millis(10);
+
 /// The server's side of a connection.
 pub(crate) struct Lines<R, W> {
     reader: BufReader<R>,
@@ -52,7 +55,7 @@ pub(crate) struct Lines<R, W> {
     skipped: Option<IdScan>,
     /// A request that waits for a place, and until when.
     waiting: Option<(ClientJsonRpcMessage, RequestId, Instant)>,
-    /// No place has become free in the patience of a request: the next ones have none.
+    /// No place has become free in the patience of a request: the next ones have little.
     is_full: bool,
     /// Something that opens a conversation was read.
     is_open: bool,
@@ -160,9 +163,9 @@ where
                 self.is_full = false;
                 Ok(Some(self.enter(message, id, place)))
             }
-            Err(_) if self.is_full => Err(Refused::too_many(id)),
             Err(_) => {
-                self.waiting = Some((message, id, Instant::now() + PATIENCE));
+                let patience = if self.is_full { LITTLE_PATIENCE } else { PATIENCE };
+                self.waiting = Some((message, id, Instant::now() + patience));
                 Ok(None)
             }
         }

@@ -50,7 +50,7 @@ pub struct Server {
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ServerBuilder {
     background: Background,
-    allowed: Option<Vec<String>>,
+    allowed: Allowed,
     idle: Duration,
     ttl: Duration,
 }
@@ -87,7 +87,13 @@ impl ServerBuilder {
     /// Lets clients call these tools only; `SA_*` stands for all that begin so. By default they may
     /// call all that the background has.
     pub fn allow(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.allowed = Some(names.into_iter().map(Into::into).collect());
+        self.allowed = Allowed::Only(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Lets clients call all tools but these, in place of a list.
+    pub fn deny(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.allowed = Allowed::AllBut(names.into_iter().map(Into::into).collect());
         self
     }
 
@@ -111,10 +117,7 @@ impl ServerBuilder {
     /// [`AllowError`] if a name that is to be allowed is that of no tool.
     pub fn build(self) -> Result<Server, AllowError> {
         let Self { background, allowed, idle, ttl } = self;
-        let allowed = match allowed {
-            Some(names) => Allowed::of(names, background.toolbox())?,
-            None => Allowed::default(),
-        };
+        allowed.check(background.toolbox())?;
         let (closing, closed) = (CancellationToken::new(), CancellationToken::new());
         let clients = Mutex::default();
         let host = Host { background, allowed, idle, ttl, closing, closed, clients };
@@ -129,7 +132,7 @@ impl Server {
     /// Starts to put one together, over the background work of a host.
     pub fn builder(background: Background) -> ServerBuilder {
         let (idle, ttl) = (Self::DEFAULT_KEPT, Self::DEFAULT_KEPT);
-        ServerBuilder { background, allowed: None, idle, ttl }
+        ServerBuilder { background, allowed: Allowed::default(), idle, ttl }
     }
 
     /// Serves one client on standard input and output, until it has gone or the server is closed.

@@ -17,19 +17,30 @@ pub struct AllowError {
     pub known: String,
 }
 
-/// The tools that a client may call: all, or those whose names are on a list.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Allowed(Option<Vec<String>>);
+/// The tools that a client may call: all, those whose names are on a list, or all but those.
+#[derive(Clone, Debug)]
+pub(crate) enum Allowed {
+    Only(Vec<String>),
+    AllBut(Vec<String>),
+}
+
+impl Default for Allowed {
+    fn default() -> Self {
+        Self::AllBut(Vec::new())
+    }
+}
 
 impl Allowed {
-    /// Allows names; `SA_*` stands for all that begin so.
-    pub(crate) fn of(names: Vec<String>, toolbox: &Toolbox) -> Result<Self, AllowError> {
+    /// Checks the names of a list; `SA_*` stands for all that begin so.
+    pub(crate) fn check(&self, toolbox: &Toolbox) -> Result<(), AllowError> {
+        // What is not there cannot be called anyway.
+        let Self::Only(names) = self else { return Ok(()) };
         let unknown = names.iter().find(|name| !name.ends_with('*') && !toolbox.contains(name));
         if let Some(name) = unknown {
             let known = toolbox.names().collect::<Vec<_>>().join(", ");
             return Err(AllowError { name: name.clone(), known });
         }
-        Ok(Self(Some(names)))
+        Ok(())
     }
 
     pub(crate) fn has(&self, tool: &str) -> bool {
@@ -37,7 +48,10 @@ impl Allowed {
             Some(begin) => tool.starts_with(begin),
             None => tool == name,
         };
-        self.0.as_ref().is_none_or(|names| names.iter().any(fits))
+        match self {
+            Self::Only(names) => names.iter().any(fits),
+            Self::AllBut(names) => !names.iter().any(fits),
+        }
     }
 
     /// Returns the tools that there are now.
@@ -100,11 +114,14 @@ mod tests {
         let background = Background::builder().folder(".").build().unwrap();
         let allow = |names: &[&str]| {
             let names = names.iter().map(|&name| name.to_owned()).collect();
-            Allowed::of(names, background.toolbox())
+            let allowed = Allowed::Only(names);
+            allowed.check(background.toolbox()).map(|()| allowed)
         };
         let some = allow(&["Bash", "SA_*"]).unwrap();
         assert!(some.has("Bash") && some.has("SA_x") && !some.has("CancelTask"));
         assert_eq!(some.list(background.toolbox()).len(), 1);
         assert_eq!(allow(&["bash"]).unwrap_err().name, "bash");
+        let most = Allowed::AllBut(vec!["Bash".to_owned()]);
+        assert!(!most.has("Bash") && most.has("CancelTask"));
     }
 }

@@ -1,5 +1,6 @@
 //! The `Bash` tool.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 use crate::error::ProcessError;
 use crate::processes::Processes;
-use crate::spec::ProcessSpec;
+use crate::spec::{Inherit, ProcessSpec};
 
 const NAME: &str = "Bash";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,13 +28,23 @@ const MAX_TIMEOUT_SECS: u64 = 600;
 #[derive(Clone, Debug)]
 pub struct Bash {
     folder: PathBuf,
+    /// The host's variables that commands do not see.
+    hidden: Vec<OsString>,
 }
 
 impl Bash {
     /// Runs commands in this folder; the `cwd` of a call is relative to it. This is a convenience and
     /// not a wall: a command can go wherever the host's user can.
     pub fn new(folder: impl AsRef<Path>) -> Self {
-        Self { folder: folder.as_ref().to_owned() }
+        Self { folder: folder.as_ref().to_owned(), hidden: Vec::new() }
+    }
+
+    /// Keeps these of the host's variables from commands: keys, for example, that are not for whoever
+    /// runs them. This is a convenience and not a wall: a command runs as the host's user, who may look
+    /// into the host.
+    pub fn hiding(mut self, variables: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.hidden.extend(variables.into_iter().map(Into::into));
+        self
     }
 
     /// What is to run.
@@ -41,8 +52,16 @@ impl Bash {
         let folder =
             args.cwd.as_ref().map_or_else(|| self.folder.clone(), |cwd| self.folder.join(cwd));
         let spec = ProcessSpec::shell(args.command.as_str()).cwd(folder);
+        let spec = if self.hidden.is_empty() { spec } else { spec.inherit(self.inherited()) };
         let spec = args.stdin.as_deref().into_iter().fold(spec, ProcessSpec::input);
         if args.interactive == Some(BoolArg(true)) { spec.interactive() } else { spec }
+    }
+}
+
+impl Bash {
+    fn inherited(&self) -> Inherit {
+        let names = std::env::vars_os().map(|(name, _)| name);
+        Inherit::Only(names.filter(|name| !self.hidden.contains(name)).collect())
     }
 }
 

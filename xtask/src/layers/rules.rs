@@ -12,7 +12,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("bg-sessions", &["bg-core", "bg-tools"]),
     ("bg-models", &["bg-core", "bg-tools", "bg-sessions"]),
     ("bg-agents", &["bg-core", "bg-tools", "bg-process", "bg-sessions"]),
-    ("bg-cli", &["bg-agents", "bg-models"]),
+    ("bg-mcp", &["bg-agents"]),
+    ("bg-cli", &["bg-agents", "bg-models", "bg-mcp"]),
     ("xtask", &[]),
 ];
 

@@ -14,9 +14,12 @@ pub(crate) use builtin::BUILTIN;
 pub(crate) use error::PlanError;
 pub(crate) use files::UNPLANNED;
 
+use std::borrow::Cow;
+
 use bg_agents::sessions::{AgentSpec, Script};
 
 use crate::model::{Choice, ModelArgs};
+use error::Source;
 
 /// A plan that can be run.
 #[derive(Debug)]
@@ -115,15 +118,35 @@ impl Plan {
     /// Reads the plan with this name: a built-in one, else a file. A file that has the name of a
     /// built-in plan is meant by `./name`.
     pub(crate) fn load(name: &str, tools: &[&str], model: &ModelArgs) -> Result<Self, PlanError> {
-        if let Some((_, text)) = BUILTIN.iter().find(|(builtin, _)| *builtin == name) {
-            return raw::parse(name, text, tools, model);
+        let text = text_of(name)?;
+        let plan = raw::parse(name, &text, tools, model)?;
+        if plan.items.is_empty() {
+            let problem = "the plan has neither a [[task]] nor a [[session]] nor a [[process]]";
+            return Err(Source { name, text: &text }.wrong(&(0..0), problem));
         }
-        let text = std::fs::read_to_string(name).map_err(|source| {
-            let builtin = BUILTIN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-            PlanError::Unreadable { name: name.to_owned(), builtin, source }
-        })?;
-        raw::parse(name, &text, tools, model)
+        Ok(plan)
     }
+
+    /// Reads a plan for its agents and its model: it may have nothing to do.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn load_agents(
+        name: &str,
+        tools: &[&str],
+        model: &ModelArgs,
+    ) -> Result<Self, PlanError> {
+        raw::parse(name, &text_of(name)?, tools, model)
+    }
+}
+
+fn text_of(name: &str) -> Result<Cow<'static, str>, PlanError> {
+    if let Some((_, text)) = BUILTIN.iter().find(|(builtin, _)| *builtin == name) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let text = std::fs::read_to_string(name).map_err(|source| {
+        let builtin = BUILTIN.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        PlanError::Unreadable { name: name.to_owned(), builtin, source }
+    })?;
+    Ok(Cow::Owned(text))
 }
 
 /// Returns the description in the text of a built-in plan.

@@ -89,7 +89,7 @@ pub(super) struct RawProcess {
     pub(super) stop_when_done: bool,
 }
 
-/// Reads and checks a plan. `tools` are the tools that agents may name.
+/// Reads and checks a plan, which may have nothing to do. `tools` are the tools that agents may name.
 pub(super) fn parse(
     name: &str,
     text: &str,
@@ -106,10 +106,6 @@ pub(super) fn parse(
     let mut drafts = Drafts::new(source, &agents, model == Choice::Script);
     drafts.add(raw.tasks, raw.sessions, raw.processes)?;
     let (drafts, ignores_scripts) = drafts.done();
-    if drafts.is_empty() {
-        let problem = "the plan has neither a [[task]] nor a [[session]] nor a [[process]]";
-        return Err(source.wrong(&(0..0), problem));
-    }
     let mut items = order::ordered(source, drafts)?;
     files::name_files(&mut items);
     let agents = agents.into_iter().map(|agent| patient(agent, &items)).collect();

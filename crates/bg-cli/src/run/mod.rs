@@ -20,7 +20,7 @@ mod screen;
 mod script;
 mod sessions;
 mod stop;
-mod team;
+pub(crate) mod team;
 mod told;
 mod transcript;
 mod typed;
@@ -36,6 +36,7 @@ use bg_agents::core::Usage;
 pub(crate) use screen::{Screen, harmless};
 
 use crate::files::Folder;
+use crate::interrupt::{INTERRUPTED, LAST};
 use crate::model::{Choice, ModelArgs};
 use crate::plan::Plan;
 use crate::secret::Secret;
@@ -76,14 +77,8 @@ pub(crate) struct Run {
     elapsed: Duration,
 }
 
-/// The exit status of a run that was interrupted: 128 and the number of SIGINT, as shells have it.
-const INTERRUPTED: u8 = 130;
-
-/// How long a thread that is in the middle of reading a file may keep the command from ending.
-const LAST: Duration = Duration::from_secs(1);
-
 /// The tools that the agents of a plan may name.
-fn tool_names() -> Vec<&'static str> {
+pub(crate) fn tool_names() -> Vec<&'static str> {
     [&["Bash", "InvokeAgent"], &file_tools::NAMES[..], &team::TASK_TOOLS].concat()
 }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::expect_used, reason = "a test that cannot go on says why")]
 
+pub(crate) mod mcp;
 pub(crate) mod server;
 
 use std::path::{Path, PathBuf};
