@@ -72,7 +72,9 @@ type Problem = Box<dyn Error + Send + Sync>;
 
 /// Agents that nothing plays.
 #[derive(Debug, thiserror::Error)]
-#[error("what plays the agents of the plan? Add --model openai:NAME and --base-url URL, or [model] to the plan")]
+#[error(
+    "what plays the agents of the plan? Add --model openai:NAME and --base-url URL, or [model] to the plan"
+)]
 struct NoModel;
 
 /// A model that plays nothing.
@@ -134,23 +136,23 @@ fn play(server: &Server, args: &McpArgs) -> Result<ExitCode, Problem> {
 async fn play_on(server: &Server, args: &McpArgs) -> Result<ExitCode, Problem> {
     // Before anything can be started that an interrupt has to stop.
     let mut interrupts = Interrupts::new()?;
-    let mut serving = std::pin::pin!(serving(server, args));
-    let served = tokio::select! {
-        served = &mut serving => served,
+    let mut server_ends = std::pin::pin!(serving(server, args));
+    let ended = tokio::select! {
+        ended = &mut server_ends => ended,
         () = interrupts.next() => {
             let closing = close(&mut interrupts, |grace| server.close(grace));
             let mut closing = std::pin::pin!(closing);
             // What is answered meanwhile is still written.
             let reports = tokio::select! {
                 (reports, _) = &mut closing => reports,
-                _ = &mut serving => closing.await.0,
+                _ = &mut server_ends => closing.await.0,
             };
             tell(&reports);
             return Ok(ExitCode::from(INTERRUPTED));
         }
     };
     tell(&server.close(GRACE).await);
-    match served? {
+    match ended? {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             Screen::stderr().line(&harmless(&format!("bg: {error}")));

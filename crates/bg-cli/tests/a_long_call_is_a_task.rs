@@ -21,7 +21,11 @@ impl Long {
         let call = json!({"name": "Bash", "arguments": args});
         let answer = client.ask("tools/call", call);
         let task = answer["result"].clone();
-        assert_eq!((&task["resultType"], &task["status"]), (&json!("task"), &json!("working")), "{answer}");
+        assert_eq!(
+            (&task["resultType"], &task["status"]),
+            (&json!("task"), &json!("working")),
+            "{answer}"
+        );
         Self { id: task["taskId"].as_str().unwrap().to_owned(), task }
     }
 
@@ -51,7 +55,10 @@ fn a_long_call_lives_its_whole_life_as_a_task() {
     let folder = Folder::new();
     let mut client = Client::latest(&folder, true);
     let long = Long::start(&mut client, "echo begun; read line; echo got $line");
-    assert_eq!((&long.task["ttlMs"], &long.task["pollIntervalMs"]), (&json!(3_600_000), &json!(1000)));
+    assert_eq!(
+        (&long.task["ttlMs"], &long.task["pollIntervalMs"]),
+        (&json!(3_600_000), &json!(1000))
+    );
     assert!(long.task["createdAt"].as_str().unwrap().ends_with('Z'), "{}", long.task);
     let mut working = Value::Null;
     until("it says what it does", SOON, || {
@@ -67,7 +74,10 @@ fn a_long_call_lives_its_whole_life_as_a_task() {
     let ended = long.ended(&mut client, "completed");
     let (answer, is_error) = answer_of(&ended["result"]);
     assert!(!is_error);
-    assert_eq!((&answer["status"], &answer["output"]["text"]), (&json!("exited"), &json!("begun\ngot a line\n")));
+    assert_eq!(
+        (&answer["status"], &answer["output"]["text"]),
+        (&json!("exited"), &json!("begun\ngot a line\n"))
+    );
     // It was read, and can be read again; and it was delivered.
     assert_eq!(long.get(&mut client)["result"]["result"], ended["result"]);
     assert_eq!(client.does("ListBackgroundTasks", json!({})), json!([]));
@@ -128,5 +138,8 @@ fn a_long_call_that_fails_is_an_answer_that_says_so() {
     let folder = Folder::new();
     let mut client = Client::latest(&folder, true);
     let (answer, is_error) = client.call("WaitTask", json!({"task_id": 7}));
-    assert!(is_error && answer.as_str().unwrap().contains("no background task with id"), "{answer}");
+    assert!(
+        is_error && answer.as_str().unwrap().contains("no background task with id"),
+        "{answer}"
+    );
 }

@@ -31,7 +31,11 @@ fn fifty_megabytes_of_arguments_are_refused_and_cost_nothing() {
     ));
     for id in ["front", "behind"] {
         let refused = client.hear();
-        assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(id), &json!(-32600)), "{refused}");
+        assert_eq!(
+            (&refused["id"], &refused["error"]["code"]),
+            (&json!(id), &json!(-32600)),
+            "{refused}"
+        );
         assert!(refused["error"]["message"].as_str().unwrap().contains("too long"));
     }
     assert_eq!(client.does("ListBackgroundTasks", json!({})), json!([]));
@@ -49,7 +53,8 @@ fn ten_thousand_calls_in_one_go_are_answered_once_each() {
         let mut lines = String::new();
         for id in 1000..11_000 {
             let params = json!({"name": "ListBackgroundTasks", "arguments": {}});
-            let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
+            let call =
+                json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
             lines.push_str(&format!("{call}\n"));
         }
         lines
@@ -68,29 +73,65 @@ fn ten_thousand_calls_in_one_go_are_answered_once_each() {
     assert!(peak(&client) < 64 << 10, "{} KiB", peak(&client));
 }
 
+#[track_caller]
+fn check(client: &mut Client, line: &str, id: impl Into<Value>, code: i64) {
+    client.say_line(line);
+    let answer = client.hear();
+    assert_eq!(
+        (&answer["id"], &answer["error"]["code"]),
+        (&id.into(), &json!(code)),
+        "{line}: {answer}"
+    );
+}
+
 #[test]
 fn what_is_no_request_is_answered_and_forgotten() {
     let folder = Folder::new();
     let mut client = Client::handshaken(&folder, &[]);
-    #[track_caller]
-    fn check(client: &mut Client, line: &str, id: Value, code: i64) {
-        client.say_line(line);
-        let answer = client.hear();
-        assert_eq!((&answer["id"], &answer["error"]["code"]), (&id, &json!(code)), "{line}: {answer}");
-    }
     check(&mut client, "no JSON", Value::Null, -32700);
     check(&mut client, "\u{feff}{", Value::Null, -32700);
-    check(&mut client, r#"{"jsonrpc":"2.0","id":71,"method":"tools/call","params":{"name":"Bash","arguments":{"command":"\ud800"}}}"#, json!(71), -32700);
-    check(&mut client, &format!(r#"{{"jsonrpc":"2.0","id":72,"method":"x","params":{}{}}}"#, "[".repeat(5000), "]".repeat(5000)), json!(72), -32700);
-    check(&mut client, r#"{"jsonrpc":"2.0","id":73,"method":"tools/call","params":{"name":7}}"#, json!(73), -32602);
-    check(&mut client, r#"{"jsonrpc":"2.0","id":74,"method":"tools/call","params":{"name":"Bash","arguments":"text"}}"#, json!(74), -32602);
-    check(&mut client, r#"{"jsonrpc":"2.0","id":75,"method":"tasks/list","params":{}}"#, json!(75), -32601);
+    check(
+        &mut client,
+        r#"{"jsonrpc":"2.0","id":71,"method":"tools/call","params":{"name":"Bash","arguments":{"command":"\ud800"}}}"#,
+        json!(71),
+        -32700,
+    );
+    check(
+        &mut client,
+        &format!(
+            r#"{{"jsonrpc":"2.0","id":72,"method":"x","params":{}{}}}"#,
+            "[".repeat(5000),
+            "]".repeat(5000)
+        ),
+        json!(72),
+        -32700,
+    );
+    check(
+        &mut client,
+        r#"{"jsonrpc":"2.0","id":73,"method":"tools/call","params":{"name":7}}"#,
+        json!(73),
+        -32602,
+    );
+    check(
+        &mut client,
+        r#"{"jsonrpc":"2.0","id":74,"method":"tools/call","params":{"name":"Bash","arguments":"text"}}"#,
+        json!(74),
+        -32602,
+    );
+    check(
+        &mut client,
+        r#"{"jsonrpc":"2.0","id":75,"method":"tasks/list","params":{}}"#,
+        json!(75),
+        -32601,
+    );
     check(&mut client, "[]", Value::Null, -32600);
     // Nothing is said to these.
     client.say_line("");
     client.say_line(r#"{"jsonrpc":"2.0","method":"notifications/unknown"}"#);
     client.say_line(r#"{"jsonrpc":"2.0","id":1,"result":{"nobody":"asked"}}"#);
-    client.say_line(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":999}}"#);
+    client.say_line(
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":999}}"#,
+    );
     assert_eq!(client.does("ListBackgroundTasks", json!({})), json!([]));
 }
 
@@ -118,7 +159,9 @@ fn a_protocol_that_nobody_knows_is_refused_with_those_that_are_known() {
     let mut client = Client::start(&folder, &[]);
     let mut unknown = meta(false);
     unknown["io.modelcontextprotocol/protocolVersion"] = json!("2031-01-01");
-    client.say(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": unknown}}));
+    client.say(
+        &json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": unknown}}),
+    );
     let refused = client.hear();
     assert_eq!(refused["error"]["code"], -32022, "{refused}");
     // An old handshake with such a version is answered with one that is known.

@@ -23,13 +23,14 @@ fn a_command_lives_its_whole_life() {
     let folder = Folder::new();
     for mut client in [Client::handshaken(&folder, &[]), Client::latest(&folder, false)] {
         let command = "echo ready; while read line; do echo got $line; done";
-        let started = client.does(
-            "Bash",
-            json!({"command": command, "background": true, "interactive": true}),
-        );
+        let started = client
+            .does("Bash", json!({"command": command, "background": true, "interactive": true}));
         assert_eq!(started["task_id"], "process:1", "{started}");
         let listed = client.does("ListBackgroundTasks", json!({}));
-        assert_eq!((listed[0]["task_id"].as_str(), listed[0]["status"].as_str()), (Some("process:1"), Some("running")));
+        assert_eq!(
+            (listed[0]["task_id"].as_str(), listed[0]["status"].as_str()),
+            (Some("process:1"), Some("running"))
+        );
         client.does("SendToTask", json!({"task_id": 1, "message": "a line"}));
         let mut text = String::new();
         until("it has answered", SOON, || {
@@ -42,7 +43,7 @@ fn a_command_lives_its_whole_life() {
         assert_eq!(rest["text"], "got a line\n", "{rest}");
         let stopped = client.does("CancelTask", json!({"task_id": "process:1"}));
         assert_eq!((&stopped["cancelled"], &stopped["status"]), (&json!(true), &json!("killed")));
-        assert_eq!(stopped["receipt"]["survivors"].as_array().map(Vec::len).unwrap_or(0), 0, "{stopped}");
+        assert_eq!(stopped["receipt"]["survivors"].as_array().map_or(0, Vec::len), 0, "{stopped}");
         let waited = client.does("WaitTask", json!({"task_id": 1}));
         assert_eq!(waited["status"], "killed", "{waited}");
         assert_eq!(client.does("ListBackgroundTasks", json!({})), json!([]));
@@ -61,15 +62,23 @@ fn discovery_and_the_list_tell_what_there_is() {
     let tools = tools["result"]["tools"].as_array().unwrap();
     let names: Vec<&str> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
     let all = [
-        "Bash", "CancelTask", "InspectTask", "ListBackgroundTasks", "ReadTaskOutput", "SendToTask",
-        "WaitTask", "WaitTasks",
+        "Bash",
+        "CancelTask",
+        "InspectTask",
+        "ListBackgroundTasks",
+        "ReadTaskOutput",
+        "SendToTask",
+        "WaitTask",
+        "WaitTasks",
     ];
     assert_eq!(names, all);
-    let hints = |name: &str| {
-        &tools.iter().find(|tool| tool["name"] == name).unwrap()["annotations"]
-    };
+    let hints =
+        |name: &str| &tools.iter().find(|tool| tool["name"] == name).unwrap()["annotations"];
     assert_eq!(hints("ListBackgroundTasks")["readOnlyHint"], true);
-    assert_eq!((&hints("Bash")["readOnlyHint"], &hints("Bash")["destructiveHint"]), (&json!(false), &json!(true)));
+    assert_eq!(
+        (&hints("Bash")["readOnlyHint"], &hints("Bash")["destructiveHint"]),
+        (&json!(false), &json!(true))
+    );
     assert_eq!(hints("CancelTask")["idempotentHint"], true);
 }
 
@@ -106,7 +115,10 @@ fn a_wait_tells_what_happens_meanwhile() {
         let id = client.send("tools/call", call);
         let progress = |message: &Value| message["method"] == "notifications/progress";
         let first = client.hear_one(progress);
-        assert_eq!((&first["params"]["progressToken"], first["params"]["progress"].as_f64()), (&json!("mine"), Some(1.0)));
+        assert_eq!(
+            (&first["params"]["progressToken"], first["params"]["progress"].as_f64()),
+            (&json!("mine"), Some(1.0))
+        );
         let text = first["params"]["message"].as_str().unwrap();
         assert!(text.starts_with("process:1: running"), "{text}");
         client.does("SendToTask", json!({"task_id": 1, "message": "go on"}));
@@ -158,7 +170,10 @@ fn the_end_of_the_client_leaves_no_process() {
     let mut client = Client::handshaken(&folder, &[]);
     client.does("Bash", json!({"command": format!(": {mark}; sleep 1000; :"), "background": true}));
     client.does("Bash", json!({"command": format!("setsid sh -c ': {mark}; sleep 1000; :' & : {mark}; wait"), "background": true}));
-    client.send_call("Bash", json!({"command": format!(": {mark}; sleep 1000; :"), "timeout_secs": 600}));
+    client.send_call(
+        "Bash",
+        json!({"command": format!(": {mark}; sleep 1000; :"), "timeout_secs": 600}),
+    );
     client.send_call("WaitTask", json!({"task_id": 1, "timeout_secs": 300}));
     until("all run", SOON, || processes_with(&mark).len() == 4);
     assert_eq!(client.leave(), Some(0));
@@ -184,7 +199,8 @@ fn a_killed_server_leaves_no_process() {
     let mut client = Client::handshaken(&folder, &[]);
     let deaf = format!("trap '' TERM HUP; : {mark}; while :; do sleep 0.05; done");
     client.does("Bash", json!({"command": deaf, "background": true}));
-    let daemon = format!("setsid env -i sh -c ': {mark}; sleep 1000; :' > /dev/null 2>&1 & : {mark}; wait");
+    let daemon =
+        format!("setsid env -i sh -c ': {mark}; sleep 1000; :' > /dev/null 2>&1 & : {mark}; wait");
     client.does("Bash", json!({"command": daemon, "background": true}));
     until("all run", SOON, || processes_with(&mark).len() == 3);
     client.child.kill().unwrap();

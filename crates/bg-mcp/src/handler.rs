@@ -96,7 +96,8 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
         let visit = self.enter()?;
-        let task = visit.room().tasks.get(&request.task_id, &visit.room().scope, &delivery(&context))?;
+        let task =
+            visit.room().tasks.get(&request.task_id, &visit.room().scope, &delivery(&context))?;
         Ok(GetTaskResult::new(task))
     }
 

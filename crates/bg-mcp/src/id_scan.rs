@@ -12,14 +12,20 @@ const MAX_BYTES: usize = 128;
 #[derive(Debug, Default)]
 pub(crate) struct IdScan {
     depth: usize,
-    in_string: bool,
-    escaped: bool,
+    string: Option<Escape>,
     is_value: bool,
     /// The key, or the value behind it, as it is written.
     token: Vec<u8>,
     is_id: bool,
     found: Option<RequestId>,
     answers: bool,
+}
+
+/// Whether the next sign of a string means itself.
+#[derive(Clone, Copy, Debug)]
+enum Escape {
+    None,
+    Open,
 }
 
 impl IdScan {
@@ -32,7 +38,9 @@ impl IdScan {
 
     /// Looks at the next bytes.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.next(byte));
+        for &byte in bytes {
+            self.next(byte);
+        }
     }
 
     /// Returns the id, if there was one and it can be one. An answer has the id of a request of
@@ -42,14 +50,16 @@ impl IdScan {
     }
 
     fn next(&mut self, byte: u8) {
-        if self.in_string {
-            self.keep(byte);
-            self.in_string = self.escaped || byte != b'"';
-            self.escaped = byte == b'\\' && !self.escaped;
-            return;
+        if let Some(escape) = &self.string {
+            self.string = match (escape, byte) {
+                (Escape::None, b'"') => None,
+                (Escape::None, b'\\') => Some(Escape::Open),
+                _ => Some(Escape::None),
+            };
+            return self.keep(byte);
         }
         match byte {
-            b'"' => self.in_string = true,
+            b'"' => self.string = Some(Escape::None),
             b'{' | b'[' => self.depth = self.depth.saturating_add(1),
             b'}' | b']' => {
                 if self.depth == 1 {

@@ -24,11 +24,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rmcp::RoleServer;
 use rmcp::model::{
     ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, RequestId, ServerJsonRpcMessage,
 };
 use rmcp::transport::Transport;
-use rmcp::RoleServer;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
@@ -138,7 +138,10 @@ where
     }
 
     /// Lets a message in, or keeps it until there is a place for it.
-    fn admit(&mut self, message: ClientJsonRpcMessage) -> Result<Option<ClientJsonRpcMessage>, Refused> {
+    fn admit(
+        &mut self,
+        message: ClientJsonRpcMessage,
+    ) -> Result<Option<ClientJsonRpcMessage>, Refused> {
         let id = match &message {
             ClientJsonRpcMessage::Request(request) => request.id.clone(),
             // Nothing is there yet that it could be about, and rmcp would give up.
@@ -158,17 +161,13 @@ where
             // Without the id: with it, this would be the answer to the first call.
             return Err(Refused::id_in_use(&id));
         }
-        match self.places.clone().try_acquire_owned() {
-            Ok(place) => {
-                self.is_full = false;
-                Ok(Some(self.enter(message, id, place)))
-            }
-            Err(_) => {
-                let patience = if self.is_full { LITTLE_PATIENCE } else { PATIENCE };
-                self.waiting = Some((message, id, Instant::now() + patience));
-                Ok(None)
-            }
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            self.is_full = false;
+            return Ok(Some(self.enter(message, id, place)));
         }
+        let patience = if self.is_full { LITTLE_PATIENCE } else { PATIENCE };
+        self.waiting = Some((message, id, Instant::now() + patience));
+        Ok(None)
     }
 
     fn enter(
@@ -189,13 +188,11 @@ where
         let place = self.places.clone().acquire_owned();
         let place = tokio::time::timeout_at(*until, place).await;
         let Some((message, id, _)) = self.waiting.take() else { return Ok(None) };
-        match place {
-            Ok(Ok(place)) => Ok(Some(self.enter(message, id, place))),
-            _ => {
-                self.is_full = true;
-                Err(Refused::too_many(id))
-            }
+        if let Ok(Ok(place)) = place {
+            return Ok(Some(self.enter(message, id, place)));
         }
+        self.is_full = true;
+        Err(Refused::too_many(id))
     }
 
     /// A request that was cancelled gets no answer.

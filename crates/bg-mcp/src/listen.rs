@@ -78,7 +78,8 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         let tokens = http.tokens.iter().cloned().map(Some);
         let tokens: Vec<_> = if http.tokens.is_empty() { vec![None] } else { tokens.collect() };
-        let clients = tokens.into_iter().map(|token| Known::new(&self.host, token, &http)).collect();
+        let clients =
+            tokens.into_iter().map(|token| Known::new(&self.host, token, &http)).collect();
         Ok(Listening { listener, address, clients, host: self.host.clone() })
     }
 }
@@ -134,7 +135,9 @@ impl Listening {
             }
         }
         host.closed.cancelled().await;
-        let _ = tokio::time::timeout(LAST, async { while connections.join_next().await.is_some() {} }).await;
+        let _ =
+            tokio::time::timeout(LAST, async { while connections.join_next().await.is_some() {} })
+                .await;
         Ok(())
     }
 }
@@ -223,7 +226,7 @@ impl Known {
     async fn opens_too_many(&self, request: &Request<Incoming>) -> bool {
         let headers = request.headers();
         !headers.contains_key("mcp-session-id")
-            && !headers.get("mcp-protocol-version").is_some_and(|version| version >= "2026-07-28")
+            && headers.get("mcp-protocol-version").is_none_or(|version| version < "2026-07-28")
             && self.sessions.sessions.read().await.len() >= MAX_SESSIONS
     }
 }

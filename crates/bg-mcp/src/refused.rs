@@ -19,7 +19,8 @@ pub(crate) struct Refused {
 
 impl Refused {
     pub(crate) fn too_long(id: Option<RequestId>) -> Self {
-        let problem = format!("the message is too long: at most {MAX_MESSAGE_BYTES} bytes are taken");
+        let problem =
+            format!("the message is too long: at most {MAX_MESSAGE_BYTES} bytes are taken");
         Self { id, error: ErrorData::invalid_request(problem, None) }
     }
 

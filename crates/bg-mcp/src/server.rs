@@ -171,7 +171,8 @@ impl Server {
         let client = Client::new(&self.host, None);
         let gone = CancellationToken::new();
         let lines = Lines::new(reader, writer, gone.clone());
-        let served = serve(client.clone(), lines, self.host.closed.child_token());
+        // Boxed: it is large, and there is one for a client.
+        let served = Box::pin(serve(client.clone(), lines, self.host.closed.child_token()));
         let closed = async {
             gone.cancelled().await;
             match on_disconnect {
@@ -224,7 +225,9 @@ where
             Err(_) => Err(ServeError::Broken),
         },
         // It came and went.
-        Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(()),
+        Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => {
+            Ok(())
+        }
         Err(ServerInitializeError::TransportError { error, .. }) => {
             Err(std::io::Error::other(error).into())
         }

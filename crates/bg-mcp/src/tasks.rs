@@ -119,7 +119,8 @@ async fn begin(
     let (call, state) = (call.clone(), state.clone());
     let calls = &visit.room().tasks.calls;
     let task = Task::new("call", call.tool.clone()).foreground();
-    let id = calls.spawn(task, |task| async move { run(&toolbox, &call, &cx, &state, task).await })?;
+    let id =
+        calls.spawn(task, |task| async move { run(&toolbox, &call, &cx, &state, task).await })?;
     let mut quick = pin!(calls.foreground(id)?.within(QUICK));
     let claim = tokio::select! {
         claim = &mut quick => claim?,
@@ -274,6 +275,7 @@ fn payload(finished: &Finished) -> TaskPayload {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn internal(error: impl ToString) -> ErrorData {
     ErrorData::internal_error(error.to_string(), None)
 }

@@ -76,7 +76,11 @@ fn tool(definition: ToolDefinition) -> Tool {
 fn hints(tool: &str) -> ToolAnnotations {
     let hints = ToolAnnotations::new();
     match tool {
-        "ListBackgroundTasks" | "InspectTask" | "ReadTaskOutput" | "ListFiles" | "ReadFile"
+        "ListBackgroundTasks"
+        | "InspectTask"
+        | "ReadTaskOutput"
+        | "ListFiles"
+        | "ReadFile"
         | "SearchFiles" => hints.read_only(true).open_world(false),
         // They deliver a result, once: no file and no task is other than before.
         "WaitTask" | "WaitTasks" => {

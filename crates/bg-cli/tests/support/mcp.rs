@@ -1,5 +1,7 @@
 //! A client of `bg mcp` that speaks raw JSON-RPC, over the pipes of a child.
 
+#![allow(clippy::needless_pass_by_value, reason = "tests write `json!` in place")]
+
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

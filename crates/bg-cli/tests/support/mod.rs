@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a test that cannot go on says why")]
 
 pub(crate) mod mcp;
+pub(crate) mod mcp_http;
 pub(crate) mod server;
 
 use std::path::{Path, PathBuf};
