@@ -7,8 +7,8 @@
 //!
 //! # Invariants
 //!
-//! - L1: a request is in `under_way` from when it was read until its answer was written or it was
-//!   cancelled. rmcp sends no answer to what was cancelled.
+//! - L1: a request is in `under_way` from when it was read until its answer is to be written or it was
+//!   cancelled. rmcp sends no answer to what was cancelled. It has its place until the answer was written.
 //! - L2: `receive` may be dropped at any await: what was read by then is kept.
 //!
 //! # Lock order
@@ -232,7 +232,7 @@ where
                 // A task of its own: `receive` is dropped whenever there is an answer to be sent.
                 Some(Err(refused)) => {
                     let (writer, gone) = (self.writer.clone(), self.gone.clone());
-                    let written = write(writer, gone, &refused.into_message());
+                    let written = write(writer, gone, &refused.into_message(), None);
                     self.refusing = Some(tokio::spawn(written));
                 }
             }
@@ -245,15 +245,20 @@ fn write<W: AsyncWrite + Send + Unpin + 'static>(
     writer: Arc<tokio::sync::Mutex<Option<W>>>,
     gone: CancellationToken,
     message: &ServerJsonRpcMessage,
+    delivery: Option<Delivery>,
 ) -> impl Future<Output = io::Result<()>> + Send + use<W> {
     let text = serde_json::to_vec(message);
     async move {
-        let mut text = text.map_err(io::Error::other)?;
-        text.push(b'\n');
+        let text = text.map_err(io::Error::other)?;
         let mut writer = writer.lock().await;
         let writer = writer.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let written = async {
             writer.write_all(&text).await?;
+            // Before its line ends: the client's next request finds that it was delivered.
+            if let Some(delivery) = delivery {
+                delivery.done();
+            }
+            writer.write_all(b"\n").await?;
             writer.flush().await
         };
         written.await.inspect_err(|_| gone.cancel())
@@ -276,18 +281,8 @@ where
             JsonRpcMessage::Error(error) => error.id.clone(),
             _ => None,
         };
-        let write = write(self.writer.clone(), self.gone.clone(), &message);
-        let under_way = self.under_way.clone();
-        async move {
-            let written = write.await;
-            let delivery = id.and_then(|id| under_way.lock().remove(&id));
-            match (&written, delivery) {
-                (Ok(()), Some(delivery)) => delivery.done(),
-                (Err(_), Some(delivery)) => delivery.lost(),
-                (_, None) => {}
-            }
-            written
-        }
+        let delivery = id.and_then(|id| self.under_way.lock().remove(&id));
+        write(self.writer.clone(), self.gone.clone(), &message, delivery)
     }
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
