@@ -183,7 +183,7 @@ fn a_client_that_goes_away_ends_nothing() {
     until("it is in the background", SOON, || {
         !server.client().does("ListBackgroundTasks", json!({})).as_array().unwrap().is_empty()
     });
-    assert_eq!(processes_with(&mark).len(), 1);
+    assert!(!processes_with(&mark).is_empty());
 }
 
 #[test]
