@@ -128,8 +128,7 @@ impl ModelArgs {
     /// Whether anything was said of the model.
     #[cfg(feature = "mcp")]
     pub(crate) fn is_given(&self) -> bool {
-        let Self { model, base_url, key_env, context_window } = self;
-        model.is_some() || base_url.is_some() || key_env.is_some() || context_window.is_some()
+        self.model.is_some() || self.server_option().is_some()
     }
 
     /// Chooses the model. What the command line says wins over what the plan says, each by itself.
@@ -164,16 +163,21 @@ impl ModelArgs {
     }
 
     fn script(&self) -> Result<Choice, ChoiceError> {
+        match self.server_option() {
+            Some(option) => Err(ChoiceError::OnlyForServer(option)),
+            None => Ok(Choice::Script),
+        }
+    }
+
+    /// The first option that was given and says something of a server.
+    fn server_option(&self) -> Option<&'static str> {
         let given = [
             (self.base_url.is_some(), "--base-url"),
             (self.key_env.is_some(), "--key-env"),
             (self.context_window.is_some(), "--context-window"),
             (self.max_output_tokens.is_some(), "--max-output-tokens"),
         ];
-        match given.into_iter().find(|(is_given, _)| *is_given) {
-            Some((_, option)) => Err(ChoiceError::OnlyForServer(option)),
-            None => Ok(Choice::Script),
-        }
+        given.into_iter().find_map(|(is_given, option)| is_given.then_some(option))
     }
 }
 
