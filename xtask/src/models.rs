@@ -1,16 +1,21 @@
 //! Running what counts itself: the loom models, the shuttle mixes, the random driver.
 //!
 //! - Each says `model <name>: <n> <things>` when it is done; the sum is the figure of the command.
-//! - They are built with `[profile.models]` and, where a cfg rewires the locks, into a target
-//!   directory of their own, so that nothing else is built again.
+//! - Where a cfg rewires the locks they are built with `[profile.models]` into a target directory of
+//!   their own, so that nothing else is built again. Otherwise only the crate itself is built anew,
+//!   optimized, on top of what the tests are built on.
 
 use std::env;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::features;
 use crate::repo::{Repo, Result};
+
+/// What is optimized of a crate in the build of the tests, as in `[profile.models]`.
+const OPTIMIZED: &[&str] = &["opt-level=3", "codegen-units=4", "debug=false", "incremental=false"];
 
 /// A test file that counts itself, of one crate or of several in which it has the same name.
 pub(crate) struct Models {
@@ -52,7 +57,11 @@ impl Volume {
 
 /// Builds and runs all models, with `vars` in the environment, and prints the figure.
 pub(crate) fn run(repo: &Repo, models: &Models, vars: &[(&str, u64)], repeat: &str) -> Result {
-    let mut command = command(repo, models, &target(repo), &["--", "--nocapture"]);
+    let rest = ["--", "--nocapture"];
+    let mut command = match models.cfg {
+        Some(_) => command(repo, models, &target(repo), &rest),
+        None => shared(repo, models, &rest)?,
+    };
     command.envs(vars.iter().map(|(name, value)| (*name, value.to_string())));
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let (mut count, mut sum) = (0_u64, 0_u64);
@@ -74,18 +83,26 @@ pub(crate) fn run(repo: &Repo, models: &Models, vars: &[(&str, u64)], repeat: &s
     Ok(())
 }
 
-/// The cargo call that tests the file; with `--no-run` among the rest it only builds.
-pub(crate) fn command(repo: &Repo, models: &Models, target: &PathBuf, rest: &[&str]) -> Command {
+/// The cargo call that tests a file without a cfg.
+fn shared(repo: &Repo, models: &Models, rest: &[&str]) -> Result<Command> {
+    let line = format!("test {} --test {}", features::workspace(repo)?, models.test);
+    let mut command = Command::from(repo.cargo(&line));
+    for package in models.packages {
+        let setting = |value: &&str| format!("--config=profile.dev.package.{package}.{value}");
+        command.args(OPTIMIZED.iter().map(setting));
+    }
+    command.args(rest).current_dir(repo.root());
+    Ok(command)
+}
+
+/// The cargo call that tests a file with a cfg; with `--no-run` among the rest it only builds.
+pub(crate) fn command(repo: &Repo, models: &Models, target: &Path, rest: &[&str]) -> Command {
     let line = format!("test --profile models --test {}", models.test);
     let mut command = Command::from(repo.cargo(&line));
     command.args(models.packages.iter().flat_map(|package| ["-p", package]));
-    if let Some(cfg) = models.cfg {
-        let mut flags = env::var_os("RUSTFLAGS").unwrap_or_default();
-        flags.push(OsString::from(format!(" --cfg {cfg}")));
-        command.env("RUSTFLAGS", flags).arg("--target-dir").arg(target.join(models.name));
-    } else {
-        command.arg("--target-dir").arg(target);
-    }
+    let mut flags = env::var_os("RUSTFLAGS").unwrap_or_default();
+    flags.extend(models.cfg.map(|cfg| OsString::from(format!(" --cfg {cfg}"))));
+    command.env("RUSTFLAGS", flags).arg("--target-dir").arg(target.join(models.name));
     command.args(rest).current_dir(repo.root());
     command
 }

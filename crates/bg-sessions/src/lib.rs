@@ -66,6 +66,9 @@
 //! - `test-util`: models and a hook for tests, which includes `script`.
 //! - `validate`: answers in JSON are checked against the schema that was asked for.
 
+// What `cargo xtask shuttle` models is one module, which its tests include.
+#![cfg(not(bg_shuttle))]
+
 mod agent_tool;
 mod agents;
 mod answer_schema;
