@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::planted;
 use crate::repo::{Repo, Result, conclude};
 
+mod binaries;
 mod rules;
 
 /// Documents whose promises name the tests that keep them.
@@ -26,6 +27,7 @@ struct Source {
 pub(crate) fn run(repo: &Repo) -> Result {
     let sources = sources(repo.root())?;
     let mut findings: Vec<String> = sources.iter().flat_map(rules::source).collect();
+    findings.extend(binaries::forgotten(&sources, |path| repo.read(path)));
     for path in NAMING_TESTS {
         findings.extend(document(repo, path));
     }

@@ -41,7 +41,7 @@ fn too_long(source: &Source) -> Vec<String> {
 }
 
 fn denied_in_tests(path: &str, line: &str) -> Vec<String> {
-    if !is_integration_test(path) {
+    if integration_test(path).is_none() {
         return Vec::new();
     }
     DENIED_IN_TESTS
@@ -51,10 +51,12 @@ fn denied_in_tests(path: &str, line: &str) -> Vec<String> {
         .collect()
 }
 
-/// `crates/<name>/tests/<file>.rs`; folders below it hold fixture programs, which may well sleep.
-fn is_integration_test(path: &str) -> bool {
-    let parts: Vec<&str> = path.split('/').collect();
-    matches!(parts[..], ["crates", _, "tests", _])
+/// The crate and the name of `crates/<crate>/tests/<name>.rs`; folders below it hold fixture programs,
+/// which may well sleep.
+pub(super) fn integration_test(path: &str) -> Option<(&str, &str)> {
+    let (krate, file) = path.strip_prefix("crates/")?.split_once("/tests/")?;
+    let name = file.strip_suffix(".rs").filter(|name| !name.contains('/'))?;
+    (!krate.contains('/')).then_some((krate, name))
 }
 
 fn unfinished(path: &str, line: &str) -> Vec<String> {
