@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use bg_core::{Completer, Output, Registry, Task};
 use support::{elapse, register};
 
-mod support;
+use crate::support;
 
 /// So many tasks of tokio's; each tells when it was aborted.
 fn bound(completer: &Completer, count: usize) -> Vec<Weak<()>> {

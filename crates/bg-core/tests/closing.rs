@@ -12,7 +12,7 @@ use bg_core::{TaskContext, TaskId};
 use support::{Flag, HANG, drained, ended, numbers, poll, register, started};
 use tokio::time::Instant;
 
-mod support;
+use crate::support;
 
 const GRACE: Duration = Duration::from_secs(3);
 const HOUR: Duration = Duration::from_secs(3600);

@@ -10,7 +10,7 @@ use support::{Flag, bounded, register};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-mod support;
+use crate::support;
 
 const GRACE: Duration = Duration::from_secs(7);
 

@@ -13,7 +13,7 @@ use bg_core::{TaskContext, TaskError, TurnEnd, TurnSlot};
 use support::{Flag, drained, ended, idle, poll, register, started};
 use tokio::sync::oneshot;
 
-mod support;
+use crate::support;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use bg_core::{EventKind, Kind, Output, Registry, Scope, SpawnError, Task, TaskError, TaskId};
 use support::{Flag, drained, ended, poll, register};
 
-mod support;
+use crate::support;
 
 fn first_number(number: u64) -> Registry {
     Registry::builder().first_number(NonZeroU64::new(number).unwrap()).build()

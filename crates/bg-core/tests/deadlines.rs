@@ -11,7 +11,7 @@ use bg_core::{Status, Task, TaskContext, TaskId};
 use support::{Flag, bounded, register, started};
 use tokio::time::{Instant, sleep};
 
-mod support;
+use crate::support;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const GRACE: Duration = Duration::from_secs(7);

@@ -10,7 +10,7 @@ use bg_core::TaskId;
 use bg_core::{Claim, ClaimError, Finished, Outcome, Output, Registry, Scope, Task, TaskError};
 use support::{Flag, drained, ended, ended_many, numbers, poll, poll_with, register};
 
-mod support;
+use crate::support;
 
 /// Checks that somebody else has the outcome, and that it can still be read.
 #[track_caller]

@@ -13,7 +13,7 @@ use bg_core::{Stream, Task, TaskContext, TaskId, TaskResult};
 use support::{elapse, poll};
 use tokio::runtime::Builder;
 
-mod support;
+use crate::support;
 
 /// Random numbers that are the same on every machine (xorshift).
 #[derive(Clone)]

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-mod support;
+use crate::support;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -11,7 +11,7 @@ use bg_core::{Event, EventKind, Events, Lagged, Output, Phase, Registry, Status,
 use serde_json::{Value, json};
 use support::{Flag, bounded, drained, ended, poll, poll_with, register, started};
 
-mod support;
+use crate::support;
 
 fn next(events: &mut Events) -> Poll<Option<Result<Event, Lagged>>> {
     poll(&mut Box::pin(events.next()))

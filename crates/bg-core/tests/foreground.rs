@@ -13,7 +13,7 @@ use bg_core::{Reason, Registry, Scope, Status, Task, TaskContext, TaskError, Tas
 use support::{Flag, drained, ended, poll, poll_with, register, started};
 use tokio::time::{Instant, sleep};
 
-mod support;
+use crate::support;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

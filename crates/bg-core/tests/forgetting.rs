@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bg_core::{Output, Registry};
 use support::{poll, register};
 
-mod support;
+use crate::support;
 
 #[test]
 fn an_outcome_that_only_a_wait_had_seen_is_freed_with_the_registry() {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bg_core::{Limits, Output, Ready, Registry, Scope, Task};
 use support::{Flag, drained, ended, poll, poll_with, register};
 
-mod support;
+use crate::support;
 
 /// Somebody who listens, and whether they were woken.
 struct Listener(Ready, Arc<Flag>);

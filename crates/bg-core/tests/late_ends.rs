@@ -7,7 +7,7 @@ use std::time::Duration;
 use bg_core::{Outcome, Output, Registry, Status, Stream, Task, TaskContext};
 use support::register;
 
-mod support;
+use crate::support;
 
 #[tokio::test(start_paused = true)]
 async fn a_result_that_comes_late_by_any_time_is_the_result() {

@@ -12,7 +12,7 @@ use bg_core::{StatusWatch, Task, TaskContext, TaskError, TurnEnd, TurnSlot};
 use support::{Flag, bounded, drained, ended, ended_many, poll, poll_with, register, started};
 use tokio::runtime::{Builder, Runtime};
 
-mod support;
+use crate::support;
 
 const RUNTIMES: [fn() -> Runtime; 2] = [
     || Builder::new_current_thread().enable_all().build().unwrap(),

@@ -8,7 +8,7 @@ use bg_core::{CancelOutcome, Completer, LimitKind, Limits, Output, Registry, Sco
 use bg_core::{Task, TaskId};
 use support::{Flag, bounded, drained, ended, ended_many, held, idle, register};
 
-mod support;
+use crate::support;
 
 fn under(limits: Limits) -> (Registry, Scope) {
     let registry = Registry::builder().limits(limits).build();

@@ -7,7 +7,7 @@ use model::{Op, Setup, World};
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
 
-mod model;
+use crate::model;
 
 /// What proptest needs to know of the reference: nothing but its setup, since an operation is
 /// valid in every state. The reference itself lives beside the registry in [`World`].

@@ -11,7 +11,7 @@ use bg_core::{Completer, Failure, Limits, Mailbox, MailboxCaps, Message, Output,
 use bg_core::{Scope, SendError, Status, Task, TaskContext, TaskError, TaskId};
 use support::{Flag, bounded, drained, ended, poll, poll_with, register};
 
-mod support;
+use crate::support;
 
 fn text(words: &str) -> Message {
     Message::from(words)

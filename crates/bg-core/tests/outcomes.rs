@@ -11,7 +11,7 @@ use bg_core::{Outcome, Output, PanicReport, Reason, Registry, Scope, Status, Tas
 use bg_core::{TaskId, TaskResult};
 use support::{Flag, OnDrop, drained, register, spawn_polled, started};
 
-mod support;
+use crate::support;
 
 /// Claims the outcome of a task, after checking that it is the one thing in the inbox and that the
 /// status says the same.

@@ -9,7 +9,7 @@ use bg_core::{Chunk, Follow, LogCaps, Output, OutputLog, Registry, Stream, Task}
 use proptest::prelude::*;
 use support::{poll, poll_with, register};
 
-mod support;
+use crate::support;
 
 /// Counts how often it was woken.
 #[derive(Default)]

@@ -11,7 +11,7 @@ use bg_core::{CancelOutcome, ClaimError, Output, Reason, Registry, Scope, SpawnE
 use bg_core::{Outcome, Task, TaskContext, TaskError, TaskId};
 use support::{Flag, drained, ended, numbers, poll, poll_with, register, started};
 
-mod support;
+use crate::support;
 
 #[track_caller]
 fn check_forbidden(root: &Scope, id: TaskId) {

@@ -5,7 +5,7 @@
 use bg_core::{Completer, Output, Registry, Scope, Task};
 use support::{ended, register};
 
-mod support;
+use crate::support;
 
 fn page(scope: &Scope, after: u64, max: usize) -> Vec<u64> {
     scope.page(after, max).iter().map(|snapshot| snapshot.id.number()).collect()

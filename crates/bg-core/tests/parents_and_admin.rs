@@ -13,7 +13,7 @@ use support::{Flag, OnDrop, bounded, drained, ended, poll, poll_with, register, 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-mod support;
+use crate::support;
 
 const SECOND: Duration = Duration::from_secs(1);
 

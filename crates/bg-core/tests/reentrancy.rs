@@ -13,9 +13,8 @@ use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 use world::{OnWake, check};
 
-mod support;
-#[path = "support/world.rs"]
-mod world;
+use crate::support;
+use crate::support_world as world;
 
 #[test]
 fn every_call_may_be_made_from_a_body() {

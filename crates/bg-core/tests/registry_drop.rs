@@ -16,7 +16,7 @@ use support::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-mod support;
+use crate::support;
 
 /// A registry to be dropped by whoever gets to it first.
 type Shelf = Arc<Mutex<Option<Registry>>>;

@@ -8,7 +8,7 @@ use bg_core::{
 };
 use support::{ended_many, poll, register};
 
-mod support;
+use crate::support;
 
 const STATUSES: [Status; 7] = [
     Status::Pending,

@@ -12,7 +12,7 @@ use bg_core::{TaskError, TaskId};
 use support::{drained, ended, ended_many, numbers, poll, register};
 use tokio::time::advance;
 
-mod support;
+use crate::support;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const ALMOST: Duration = Duration::from_millis(3600 * 1000 - 1);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bg_core::{Completer, Failure, Limits, Output, Registry, Scope, TaskId, WaitFor};
 use support::{bounded, drained, ended_many, poll, register};
 
-mod support;
+use crate::support;
 
 const MANY: usize = 50_000;
 

@@ -13,7 +13,7 @@ use bg_core::{EventKind, Limits, Outcome, Output, Reason, Registry, Scope, Stats
 use support::{Flag, HANG, bounded, drained, elapse, held, idle, numbers, poll, register};
 use tokio::task::yield_now;
 
-mod support;
+use crate::support;
 
 fn at_once(tasks: usize) -> (Registry, Scope) {
     let registry = Registry::builder().limits(Limits::default().running(tasks)).build();

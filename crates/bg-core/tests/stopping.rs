@@ -12,7 +12,7 @@ use bg_core::{Registry, Scope, SpawnError, Status, Task, TaskContext, TaskError,
 use support::{Flag, OnDrop, ended, register, started};
 use tokio::time::Instant;
 
-mod support;
+use crate::support;
 
 const GRACE: Duration = Duration::from_secs(7);
 

@@ -10,7 +10,7 @@ use bg_core::{Block, BlockKind, Output, Peek, Peeked, RecentBlocks, Registry, Sc
 use bg_core::{TaskId, View};
 use support::{Flag, bounded, drained, ended, register};
 
-mod support;
+use crate::support;
 
 /// A view of so many blocks, with its texts.
 fn numbered(cap: usize, blocks: usize) -> Arc<RecentBlocks> {

@@ -10,7 +10,7 @@ use bg_core::{Completer, Exit, Failure, Output, Registry, Scope, Status, TaskErr
 use bg_core::{Task, TaskContext, WaitFor, Waited};
 use support::{Flag, drained, ended, ended_many, numbers, poll, poll_with, register};
 
-mod support;
+use crate::support;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

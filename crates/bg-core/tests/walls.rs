@@ -5,7 +5,7 @@
 use bg_core::{Registry, Scope, TaskId};
 use support::{ended, poll, register};
 
-mod support;
+use crate::support;
 
 /// Everything that can be asked about a task, as text, with the id left out.
 fn answers(scope: &Scope, id: TaskId) -> Vec<String> {

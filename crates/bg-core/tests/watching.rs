@@ -9,7 +9,7 @@ use bg_core::TaskId;
 use bg_core::{Completer, Failure, Output, Registry, Scope, Status, StatusWatch, Task, TaskError};
 use support::{Flag, bounded, drained, ended, poll, poll_with, register};
 
-mod support;
+use crate::support;
 
 fn changed(watch: &mut StatusWatch) -> Poll<Option<Status>> {
     poll(&mut Box::pin(watch.changed()))

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::needless_pass_by_value, reason = "so that `json!` stands in a call as it is")]
 
-mod kits;
-mod support;
+use crate::kits;
+use crate::support;
 
 use std::time::{Duration, Instant};
 

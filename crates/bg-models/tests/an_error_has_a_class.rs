@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::needless_pass_by_value, reason = "so that `json!` stands in a call as it is")]
 
-mod support;
+use crate::support;
 
 use std::net::TcpListener;
 use std::time::{Duration, SystemTime};

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use bg_models::OpenAiCompatible;
 use bg_sessions::{Effort, Model, ModelError, ModelReply};

@@ -1,7 +1,7 @@
 //! `subagents_manager` and `SA_<name>`.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 

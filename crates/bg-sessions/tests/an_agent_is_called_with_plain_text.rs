@@ -2,7 +2,7 @@
 //! What is meant as arguments is never taken for a prompt.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
+use crate::common;
 
 use bg_core::Registry;
 use bg_sessions::{AgentSpec, Agents, Models, Part, Recorded};

@@ -2,9 +2,8 @@
 #![cfg(feature = "validate")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-#[path = "common/sessions.rs"]
-mod talking;
+use crate::common;
+use crate::common_sessions as talking;
 
 use bg_core::Registry;
 use bg_sessions::{

@@ -1,7 +1,7 @@
 //! Whatever a model answers: the run ends, and every request is one that a provider takes.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::time::Duration;
 

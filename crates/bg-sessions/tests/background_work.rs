@@ -1,7 +1,7 @@
 //! Background work of a run: it is told to the model, once, before the run ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use bg_core::{Outcome, Output, Registry, Status, Task, Usage};
 use bg_sessions::{Turn, TurnsModel, WithSummaries};

@@ -1,7 +1,7 @@
 //! A conversation is made smaller before it outgrows the window, and the work goes on.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Definitions, what they name, and what is kept of conversations.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::num::NonZeroU32;
 

@@ -1,7 +1,7 @@
 //! What runs of other systems get wrong, and what holds here instead.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,9 +1,8 @@
 //! What sessions of other systems get wrong with what they are told, and what holds here instead.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-#[path = "common/sessions.rs"]
-mod talking;
+use crate::common;
+use crate::common_sessions as talking;
 
 use std::time::Duration;
 

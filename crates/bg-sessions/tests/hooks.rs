@@ -1,9 +1,8 @@
 //! What hooks see of runs and sessions, and what they can change.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-#[path = "common/sessions.rs"]
-mod talking;
+use crate::common;
+use crate::common_sessions as talking;
 
 use async_trait::async_trait;
 use bg_core::{Output, Registry, Status};

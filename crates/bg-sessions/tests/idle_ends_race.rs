@@ -2,11 +2,9 @@
 //! lost. `BG_COUNT` says how many there are, `BG_SEED` which ones.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-#[path = "common/random.rs"]
-mod random;
-#[path = "common/sessions.rs"]
-mod talking;
+use crate::common;
+use crate::common_random as random;
+use crate::common_sessions as talking;
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! `InvokeAgent`: a model runs agents.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::sync::Arc;
 use std::time::Duration;

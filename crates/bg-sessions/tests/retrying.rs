@@ -1,7 +1,7 @@
 //! A model that cannot answer now is asked again, a bounded number of times.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::time::Duration;
 

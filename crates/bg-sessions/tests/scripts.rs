@@ -1,8 +1,6 @@
 //! Scripts: what they may be, and what a script model makes of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod common;
-
 use bg_sessions::{
     Message, Model, ModelError, ModelReply, ModelRequest, Part, Script, ScriptModel, ScriptProblem,
     ToolCall, ToolResult,

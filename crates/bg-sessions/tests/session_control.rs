@@ -1,9 +1,8 @@
 //! Commands to sessions: they do not wait for the turn that is under way.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-#[path = "common/sessions.rs"]
-mod talking;
+use crate::common;
+use crate::common_sessions as talking;
 
 use std::time::Duration;
 

@@ -1,9 +1,8 @@
 //! How long a session rests, and what it takes from others meanwhile.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
-#[path = "common/sessions.rs"]
-mod talking;
+use crate::common;
+use crate::common_sessions as talking;
 
 use bg_core::{Kind, Limits, Registry, Status};
 use bg_sessions::{ModelError, RunOptions, SessionAnswer, Turn};

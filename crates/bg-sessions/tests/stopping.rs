@@ -1,7 +1,7 @@
 //! A stop wins at once and keeps what had been reached.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Summaries that are written while the work goes on.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::sync::Arc;
 use std::time::Duration;

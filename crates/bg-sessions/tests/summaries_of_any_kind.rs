@@ -1,7 +1,7 @@
 //! However a model summarizes: the run goes on, at a bounded cost, with a conversation that fits.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The walls around every call: deadlines, panics, claims that go back, sizes, names.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use std::time::Duration;
 

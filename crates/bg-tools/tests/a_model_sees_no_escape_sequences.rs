@@ -1,7 +1,7 @@
 //! What was written for a terminal is shown as text, whatever the pieces; the log keeps it raw.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use bg_core::{Completer, LogCaps, Output, OutputLog, Stream, Task};
 use bg_tools::LogView;

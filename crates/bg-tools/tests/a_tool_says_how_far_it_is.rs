@@ -1,7 +1,7 @@
 //! Progress of a call: the listener hears it at once and bounded, and cannot harm the tool.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! `WaitTask`: what it answers, how long it waits, and that a result comes once.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! `format_outcome`: whatever an output holds, the text is one envelope around it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use std::sync::Arc;
 

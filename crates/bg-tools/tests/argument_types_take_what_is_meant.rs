@@ -2,7 +2,7 @@
 //! says what would be right.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Whatever stands in the arguments, a call ends with an answer or a short, clean error.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -2,7 +2,7 @@
 //! what a wait waits for, and what a call has begun, goes on.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 //! as an output.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use bg_core::{Output, Registry, Stream, Task};
 use bg_tools::format_outcome;

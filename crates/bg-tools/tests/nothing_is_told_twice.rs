@@ -1,7 +1,7 @@
 //! What an answer has told is not told again, unless the turn that had the answer has failed.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use bg_core::{Completer, Exit, Output, Phase, Stream, Task};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 //! the others.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use async_trait::async_trait;
 use bg_tools::{

@@ -1,7 +1,7 @@
 //! `ReadTaskOutput`: pages, gaps, streams and letters.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use bg_core::{Completer, LogCaps, Output, OutputLog, Stream, Task};
 use bg_tools::LogView;

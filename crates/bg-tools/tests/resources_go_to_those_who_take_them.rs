@@ -1,7 +1,7 @@
 //! Attachments: who takes them, how large they may be, and what is shown of them.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use async_trait::async_trait;
 use bg_tools::{

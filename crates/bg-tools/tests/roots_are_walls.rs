@@ -1,7 +1,7 @@
 //! Another root's tasks change no byte of an answer.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 //! With `--nocapture` it prints the table: tokens, the estimate, and their ratio.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use std::fmt::Write as _;
 use std::path::Path;

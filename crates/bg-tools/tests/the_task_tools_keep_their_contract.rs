@@ -1,7 +1,7 @@
 //! Names, arguments and answers of the task tools, to the byte.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use std::time::Duration;
 
