@@ -6,6 +6,7 @@ mod support;
 mod a_call_is_walled_in;
 mod a_manifest_names_what_is_under_way;
 mod a_model_sees_no_escape_sequences;
+mod a_released_call_leaves_its_task;
 mod a_task_can_be_looked_at_and_told_something;
 mod a_tool_says_how_far_it_is;
 mod a_wait_delivers_once;
