@@ -56,6 +56,10 @@ pub(crate) struct McpArgs {
     #[arg(long, value_name = "SECS", default_value_t = 3600, requires = "http",
         value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     idle: u64,
+    /// Keep a task of the Tasks extension for so many seconds: then its result is gone, or it is stopped.
+    #[arg(long, value_name = "SECS", default_value_t = 3600,
+        value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    task_ttl: u64,
 }
 
 /// What becomes of what runs when the client has gone.
@@ -105,7 +109,9 @@ fn prepared(args: &McpArgs) -> Result<Server, Problem> {
     }
     let bash = Bash::new(folder.root()).hiding(hidden);
     let background = background.tools([Arc::new(bash) as Arc<dyn Tool>]).build()?;
-    let server = Server::builder(background).idle(Duration::from_secs(args.idle));
+    let server = Server::builder(background)
+        .idle(Duration::from_secs(args.idle))
+        .task_ttl(Duration::from_secs(args.task_ttl));
     let server = if args.allow.is_empty() {
         server.deny(file_tools::NAMES)
     } else {

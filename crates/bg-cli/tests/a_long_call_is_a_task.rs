@@ -143,3 +143,34 @@ fn a_long_call_that_fails_is_an_answer_that_says_so() {
         "{answer}"
     );
 }
+
+#[test]
+fn a_task_whose_time_is_over_is_gone_and_what_it_waited_for_is_stopped() {
+    let folder = Folder::new();
+    let mut client = Client::latest_with(&folder, true, &["--task-ttl", "2"]);
+    let mark = format!("ttl-{}", folder.path().file_name().unwrap().to_str().unwrap());
+    let long = Long::start(&mut client, &format!("read line; echo {mark}"));
+    assert_eq!(long.task["ttlMs"], json!(2000));
+    assert!(!processes_with(&mark).is_empty());
+    let mut answer = Value::Null;
+    until("its time is over", SOON, || {
+        answer = long.get(&mut client);
+        !answer["error"].is_null()
+    });
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    until("the command is stopped", SOON, || processes_with(&mark).is_empty());
+    // It is as if it had not been: no other way leads to it.
+    let cancel = client.ask("tasks/cancel", json!({"taskId": long.id}));
+    assert_eq!(cancel["error"]["code"], -32602, "{cancel}");
+}
+
+#[test]
+fn a_result_that_nobody_reads_stays_until_its_time_is_over() {
+    let folder = Folder::new();
+    let mut client = Client::latest_with(&folder, true, &["--task-ttl", "6"]);
+    let long = Long::start(&mut client, "read line; echo got $line");
+    client.does("SendToTask", json!({"task_id": 1, "message": "it"}));
+    let first = long.ended(&mut client, "completed");
+    assert_eq!(long.ended(&mut client, "completed"), first, "it can be read again");
+    until("its time is over", SOON, || !long.get(&mut client)["error"].is_null());
+}

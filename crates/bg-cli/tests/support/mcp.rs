@@ -48,7 +48,12 @@ impl Client {
 
     /// Speaks the latest protocol.
     pub(crate) fn latest(folder: &Folder, with_tasks: bool) -> Self {
-        let mut client = Self::start(folder, &[]);
+        Self::latest_with(folder, with_tasks, &[])
+    }
+
+    /// The same, with a server that was started with more options.
+    pub(crate) fn latest_with(folder: &Folder, with_tasks: bool, more: &[&str]) -> Self {
+        let mut client = Self::start(folder, more);
         client.meta = Some(meta(with_tasks));
         client
     }
