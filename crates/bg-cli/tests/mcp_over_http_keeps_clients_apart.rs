@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use support::mcp_http::Server;
+use support::mcp_http::{Server, reply};
 use support::{Folder, processes_with, until};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -212,6 +212,17 @@ fn an_interrupt_closes_every_root() {
     kill_process(Pid::from_raw(server.child.id().cast_signed()).unwrap(), Signal::TERM).unwrap();
     assert_eq!(server.child.wait().unwrap().code(), Some(130));
     until("nothing is left", SECOND, || processes_with(&mark).is_empty());
+}
+
+#[test]
+fn a_body_that_does_not_come_is_not_waited_for() {
+    let folder = Folder::new();
+    let server = Server::start(&folder, &[], &[]);
+    let slow = server.client().with("Content-Length", "1000");
+    // Somebody else is served meanwhile.
+    let began = slow.send("POST", "{");
+    assert_eq!(server.client().does("ListBackgroundTasks", json!({})), json!([]));
+    assert_eq!(reply(began).status, 408);
 }
 
 #[test]

@@ -16,3 +16,6 @@ pub(crate) const MAX_SESSIONS: usize = 1024;
 
 /// How long a connection may take to say what it wants.
 pub(crate) const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long it may take to send the body of a request.
+pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(20);

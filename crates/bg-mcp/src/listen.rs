@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -31,7 +31,9 @@ use crate::client::{Client, Host};
 use crate::delivery::Delivery;
 use crate::handler::Handler;
 use crate::http_spec::{Http, ListenError};
-use crate::limits::{HEAD_PATIENCE, MAX_CALLS, MAX_CONNECTIONS, MAX_MESSAGE_BYTES, MAX_SESSIONS};
+use crate::limits::{
+    BODY_PATIENCE, HEAD_PATIENCE, MAX_CALLS, MAX_CONNECTIONS, MAX_MESSAGE_BYTES, MAX_SESSIONS,
+};
 use crate::server::{ServeError, Server};
 use crate::token::{Token, borne};
 
@@ -205,10 +207,15 @@ impl Known {
         Self { token, service, sessions, places: Arc::new(Semaphore::new(MAX_CALLS)) }
     }
 
-    async fn answer(&self, mut request: Request<Incoming>) -> Response<Delivered> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Delivered> {
         if self.opens_too_many(&request).await {
             return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many sessions are open");
         }
+        // Before it takes a place: whoever is slow keeps nobody else waiting.
+        let mut request = match received(request).await {
+            Ok(request) => request,
+            Err((status, problem)) => return refusal(status, problem),
+        };
         // What only listens waits for nothing of ours.
         let place = match *request.method() {
             Method::POST => self.places.clone().acquire_owned().await.ok(),
@@ -229,6 +236,23 @@ impl Known {
             && headers.get("mcp-protocol-version").is_none_or(|version| version < "2026-07-28")
             && self.sessions.sessions.read().await.len() >= MAX_SESSIONS
     }
+}
+
+/// Receives the body of a request.
+async fn received(
+    request: Request<Incoming>,
+) -> Result<Request<Full<Bytes>>, (StatusCode, &'static str)> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, MAX_MESSAGE_BYTES).collect();
+    let body = match tokio::time::timeout(BODY_PATIENCE, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return Err((StatusCode::PAYLOAD_TOO_LARGE, "a message has at most 4 MiB"));
+        }
+        Ok(Err(_)) => return Err((StatusCode::BAD_REQUEST, "the body is not whole")),
+        Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
+    };
+    Ok(Request::from_parts(head, Full::new(body)))
 }
 
 fn refusal(status: StatusCode, problem: &'static str) -> Response<Delivered> {

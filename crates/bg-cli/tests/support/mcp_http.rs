@@ -133,7 +133,7 @@ impl Client {
     }
 }
 
-fn reply(mut stream: TcpStream) -> Reply {
+pub(crate) fn reply(mut stream: TcpStream) -> Reply {
     let mut bytes = Vec::new();
     // What was sent and not read makes the end a rude one.
     let _ = stream.read_to_end(&mut bytes);
