@@ -21,6 +21,7 @@ mod genai;
 mod killer;
 mod layers;
 mod loom;
+mod mcp_volume;
 mod models;
 mod planted;
 mod prop;
@@ -53,9 +54,10 @@ usage: cargo xtask <command>
                 kill hosts, or hosts and guards, and look for what is left of their processes
   fuzz [--smoke | --seconds N] [--seed N] [--count N]
                 call all tools with any bytes
+  mcp-volume    make 100,000 calls and 1,000 connections to `bg mcp`, and look at its memory
   setup-model, setup-clients
-                install a small model with its server, and a mock of servers, for the tests of
-                bg-models
+                install what the tests of bg-models and of `bg mcp` run against: a small model with
+                its server; a mock of servers, the MCP SDK for Python and the MCP Inspector
   serve-model   run that server until its input ends; prints its address
   genai         lint and test what the feature `genai` adds, which no other command builds
   context       show what background work costs in a model's context, in tokens
@@ -95,6 +97,7 @@ fn dispatch(args: &[String]) -> Result {
         ("setup-clients", []) => setup::clients(&Repo::open()?),
         ("serve-model", []) => setup::serve(&Repo::open()?),
         ("genai", []) => genai::run(&Repo::open()?),
+        ("mcp-volume", []) => mcp_volume::run(&Repo::open()?),
         ("context", []) => context::run(&Repo::open()?),
         ("killer", args) => killer::run(&Repo::open()?, args),
         ("planted", []) => planted::run(&Repo::open()?, None),

@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_versions_of_a_kit_are_in_the_name_of_its_folder() {
-        for kit in [MODEL, CLIENTS] {
+        for kit in [MODEL, CLIENTS, SDK, INSPECTOR] {
             for package in kit.packages {
                 let version = package.rsplit(['=', '@']).next().unwrap();
                 assert!(kit.folder.contains(version), "{} without {version}", kit.folder);
@@ -184,7 +184,7 @@ mod tests {
         let tests =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/bg-models/tests/kits/mod.rs");
         let tests = fs::read_to_string(tests).unwrap();
-        for kit in [MODEL, CLIENTS] {
+        for kit in [MODEL, CLIENTS, SDK, INSPECTOR] {
             assert!(tests.contains(kit.folder), "{} is not looked for", kit.folder);
         }
     }

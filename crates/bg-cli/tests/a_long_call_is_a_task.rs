@@ -165,6 +165,16 @@ fn a_task_whose_time_is_over_is_gone_and_what_it_waited_for_is_stopped() {
 }
 
 #[test]
+fn a_task_whose_time_is_over_is_stopped_though_nobody_asks() {
+    let folder = Folder::new();
+    let mut client = Client::latest_with(&folder, true, &["--task-ttl", "2"]);
+    let mark = format!("unasked-{}", folder.path().file_name().unwrap().to_str().unwrap());
+    Long::start(&mut client, &format!("read line; echo {mark}"));
+    assert!(!processes_with(&mark).is_empty());
+    until("the command is stopped", SOON, || processes_with(&mark).is_empty());
+}
+
+#[test]
 fn a_result_that_nobody_reads_stays_until_its_time_is_over() {
     let folder = Folder::new();
     let mut client = Client::latest_with(&folder, true, &["--task-ttl", "6"]);

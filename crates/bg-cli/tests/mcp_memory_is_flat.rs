@@ -1,4 +1,5 @@
-//! `bg mcp`: what many calls and many connections leave behind.
+//! `bg mcp`: what many calls and many connections leave behind. So many as end soon; `cargo xtask
+//! mcp-volume` makes the full number, where a smaller rise is seen.
 #![cfg(all(target_os = "linux", feature = "mcp"))]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says why")]
 
@@ -9,15 +10,20 @@ use support::Folder;
 use support::mcp::Client;
 use support::mcp_http::Server;
 
-const CALLS: usize = 100_000;
-const CONNECTIONS: usize = 1_000;
+const CALLS: usize = 10_000;
+const CONNECTIONS: usize = 200;
 
 /// How often memory is looked at.
 const LOOKS: usize = 20;
 
 /// What memory may rise by between the first and the last look, by the line through all of them, in
 /// KiB. What the allocator keeps of the threads of a runtime comes and goes by some hundreds.
-const NOISE_KIB: f64 = 2048.0;
+const NOISE_KIB: f64 = 1024.0;
+
+/// How many are asked for, or so many.
+fn count(variable: &str, usual: usize) -> usize {
+    std::env::var(variable).map_or(usual, |count| count.parse().unwrap())
+}
 
 /// What is in memory of a process, in KiB.
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -52,15 +58,17 @@ fn is_flat(pid: u32, times: usize, mut act: impl FnMut(usize)) {
         }
     }
     let rise = rise(&looks);
-    println!("{times}: {rise:.0} KiB more; {looks:?}");
+    println!(
+        "{times} times: {rise:.0} KiB more; KiB at each of {LOOKS} looks but the first: {looks:?}"
+    );
     assert!(rise < NOISE_KIB, "{rise:.0} KiB more: {looks:?}");
 }
 
 #[test]
-fn a_hundred_thousand_calls_on_one_connection_leave_nothing() {
+fn many_calls_on_one_connection_leave_nothing() {
     let folder = Folder::new();
     let mut client = Client::latest(&folder, false);
-    is_flat(client.child.id(), CALLS, |nth| {
+    is_flat(client.child.id(), count("BG_CALLS", CALLS), |nth| {
         if nth % 1000 == 0 {
             client.does("Bash", json!({"command": "true"}));
         }
@@ -70,11 +78,11 @@ fn a_hundred_thousand_calls_on_one_connection_leave_nothing() {
 }
 
 #[test]
-fn a_thousand_connections_leave_nothing() {
+fn many_connections_leave_nothing() {
     let folder = Folder::new();
     let server = Server::start(&folder, &[], &[]);
     let client = server.client();
-    is_flat(server.child.id(), CONNECTIONS, |_| {
+    is_flat(server.child.id(), count("BG_CONNECTIONS", CONNECTIONS), |_| {
         assert_eq!(client.does("ListBackgroundTasks", json!({})), json!([]));
     });
 }

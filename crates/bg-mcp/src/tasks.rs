@@ -118,7 +118,9 @@ async fn begin(
     let toolbox = visit.host().background.toolbox().clone();
     let (call, state) = (call.clone(), state.clone());
     let calls = &visit.room().tasks.calls;
-    let task = Task::new("call", call.tool.clone()).foreground();
+    // Its time is over whether or not anybody asks for it.
+    let deadline = QUICK + visit.room().tasks.ttl;
+    let task = Task::new("call", call.tool.clone()).foreground().deadline(deadline);
     let id =
         calls.spawn(task, |task| async move { run(&toolbox, &call, &cx, &state, task).await })?;
     let mut quick = pin!(calls.foreground(id)?.within(QUICK));
