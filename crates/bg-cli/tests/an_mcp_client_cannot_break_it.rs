@@ -4,9 +4,13 @@
 
 mod support;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use support::Folder;
 use support::mcp::{Client, meta};
+use support::{Folder, until};
+
+const SOON: Duration = Duration::from_secs(20);
 
 /// The highest size that the server's memory had, in KiB.
 fn peak(client: &Client) -> u64 {
@@ -183,4 +187,28 @@ fn more_waits_than_there_are_places_are_refused_and_a_cancellation_is_heard() {
     client.cancel(first);
     client.does("SendToTask", json!({"task_id": 1, "message": "end"}));
     assert_eq!(client.answer(all[0])["result"]["isError"], false);
+}
+
+#[test]
+fn a_client_that_reads_nothing_does_not_keep_its_server() {
+    let folder = Folder::new();
+    let mut client = Client::latest(&folder, false);
+    // More than a pipe holds.
+    for _ in 0..100 {
+        client.send("tools/list", json!({}));
+    }
+    drop(client.split());
+    until("it ends", SOON, || client.child.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn what_was_asked_before_the_end_is_answered_after_it() {
+    let folder = Folder::new();
+    let mut client = Client::latest(&folder, false);
+    let ids: Vec<i64> = (0..100).map(|_| client.send("tools/list", json!({}))).collect();
+    drop(client.split());
+    for id in ids {
+        assert!(client.answer(id)["result"]["tools"].is_array());
+    }
+    until("it ends", SOON, || client.child.try_wait().unwrap().is_some());
 }

@@ -19,3 +19,6 @@ pub(crate) const HEAD_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long it may take to send the body of a request.
 pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a client that has closed its end may take to read a message.
+pub(crate) const LAST_READ: Duration = Duration::from_secs(5);

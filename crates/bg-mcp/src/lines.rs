@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::delivery::Delivery;
 use crate::id_scan::IdScan;
-use crate::limits::{MAX_CALLS, MAX_MESSAGE_BYTES};
+use crate::limits::{LAST_READ, MAX_CALLS, MAX_MESSAGE_BYTES};
 use crate::refused::{Refused, not_a_message};
 
 /// How long a request waits for a place before it is refused: long enough for one that comes with
@@ -250,8 +250,8 @@ fn write<W: AsyncWrite + Send + Unpin + 'static>(
     let text = serde_json::to_vec(message);
     async move {
         let text = text.map_err(io::Error::other)?;
-        let mut writer = writer.lock().await;
-        let writer = writer.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let mut place = writer.lock().await;
+        let writer = place.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let written = async {
             writer.write_all(&text).await?;
             // Before its line ends: the client's next request finds that it was delivered.
@@ -261,7 +261,21 @@ fn write<W: AsyncWrite + Send + Unpin + 'static>(
             writer.write_all(b"\n").await?;
             writer.flush().await
         };
-        written.await.inspect_err(|_| gone.cancel())
+        // Whoever says nothing more may still read. One that does not is not waited for.
+        let nobody_reads = async {
+            gone.cancelled().await;
+            tokio::time::sleep(LAST_READ).await;
+        };
+        let written = tokio::select! {
+            written = written => written,
+            () = nobody_reads => Err(io::ErrorKind::TimedOut.into()),
+        };
+        if written.is_err() {
+            // Those behind it would wait as long.
+            *place = None;
+            gone.cancel();
+        }
+        written
     }
 }
 

@@ -211,15 +211,14 @@ impl Known {
         if self.opens_too_many(&request).await {
             return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many sessions are open");
         }
-        // Before it takes a place: whoever is slow keeps nobody else waiting.
-        let mut request = match received(request).await {
-            Ok(request) => request,
-            Err((status, problem)) => return refusal(status, problem),
-        };
-        // What only listens waits for nothing of ours.
+        // What only listens waits for nothing of ours. A body is kept by those who have a place alone.
         let place = match *request.method() {
             Method::POST => self.places.clone().acquire_owned().await.ok(),
             _ => None,
+        };
+        let mut request = match received(request).await {
+            Ok(request) => request,
+            Err((status, problem)) => return refusal(status, problem),
         };
         // Without the token: whoever shows a request shows its headers.
         request.headers_mut().remove(http::header::AUTHORIZATION);
