@@ -183,14 +183,8 @@ impl Tasks {
                 ended.push(entry.clone());
                 false
             }
-            Ok(_) => true,
-            Err(ClaimError::NotEnded { .. }) => {
-                if entry.expires <= now {
-                    // It is forgotten the next time.
-                    let _ = self.calls.cancel(entry.call, "nobody has asked for it");
-                }
-                true
-            }
+            // What runs ends by its deadline, and is forgotten after that.
+            Ok(_) | Err(ClaimError::NotEnded { .. }) => true,
             Err(_) => false,
         });
         for entry in ended {

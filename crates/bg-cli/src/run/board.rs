@@ -76,7 +76,7 @@ impl Board {
     }
 
     /// Takes the line of a task away.
-    pub(crate) fn remove(&mut self, task: TaskId) {
+    fn remove(&mut self, task: TaskId) {
         let row = self.tasks.remove(&task);
         if let Some(bar) = row.and_then(|row| row.bar) {
             self.multi.remove(&bar);
