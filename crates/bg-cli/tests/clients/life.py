@@ -97,7 +97,8 @@ async def patience(client):
     running = []
     while not running:
         listed = await does(client, "ListBackgroundTasks")
-        running = [row["task_id"] for row in listed if row["status"] == "running"]
+        # A row that has not changed since it was told does not say it again.
+        running = [row["task_id"] for row in listed if row.get("status") == "running"]
     [task] = running
     await does(client, "CancelTask", task_id=task)
 
