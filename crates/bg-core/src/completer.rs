@@ -3,7 +3,8 @@
 use tokio::task::AbortHandle;
 
 use crate::context::TaskContext;
-use crate::outcome::{Outcome, Reason, TaskResult};
+use crate::outcome::{Finished, Outcome, Reason, TaskResult};
+use crate::sync::Arc;
 
 /// The other end of a task that was [registered](crate::Scope::register): whoever holds it reports
 /// and completes.
@@ -14,12 +15,14 @@ use crate::outcome::{Outcome, Reason, TaskResult};
 #[must_use = "dropping a completer ends its task as cancelled"]
 pub struct Completer {
     context: TaskContext,
-    completed: bool,
+    /// The place of the outcome, until there is one: an end asks for no memory.
+    blank: Option<Arc<Finished>>,
 }
 
 impl Completer {
     pub(crate) fn new(context: TaskContext) -> Self {
-        Self { context, completed: false }
+        let blank = Some(Finished::blank(context.id()));
+        Self { context, blank }
     }
 
     /// Returns the task's handle to itself, for steps, traces, output, children and its token.
@@ -35,18 +38,23 @@ impl Completer {
 
     /// Ends the task. When this returns, its outcome can be claimed. Ignored if the task has ended.
     pub fn complete(mut self, result: TaskResult) {
-        self.completed = true;
-        self.context.finish(match result {
+        self.end(match result {
             Ok(output) => Outcome::Completed(output),
             Err(failure) => Outcome::Failed(Box::new(failure.capped())),
         });
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        if let Some(blank) = self.blank.take() {
+            self.context.finish(Finished::fill(blank, outcome));
+        }
     }
 }
 
 impl Drop for Completer {
     fn drop(&mut self) {
-        if !self.completed {
-            self.context.finish(Outcome::dropped(Reason::CompleterDropped));
+        if self.blank.is_some() {
+            self.end(Outcome::dropped(Reason::CompleterDropped));
         }
     }
 }

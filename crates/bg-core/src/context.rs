@@ -167,8 +167,7 @@ impl TaskContext {
     }
 
     /// Ends the task before this returns.
-    pub(crate) fn finish(&self, outcome: Outcome) {
-        let finished = Arc::new(Finished::new(self.id, outcome));
+    pub(crate) fn finish(&self, finished: Arc<Finished>) {
         self.shared.call_at(|machine, now, fx| {
             machine.finish(self.key(), finished, now, fx);
         });

@@ -203,6 +203,21 @@ impl Finished {
         Self::new(id, Outcome::dropped(reason))
     }
 
+    /// Makes the place for an outcome before there is one.
+    pub(crate) fn blank(id: TaskId) -> Arc<Self> {
+        Arc::new(Self::new(id, Outcome::Lost))
+    }
+
+    /// Puts an outcome into a place that was made for it.
+    pub(crate) fn fill(mut blank: Arc<Self>, outcome: Outcome) -> Arc<Self> {
+        let filled = Self::new(blank.id, outcome);
+        match Arc::get_mut(&mut blank) {
+            Some(place) => *place = filled,
+            None => blank = Arc::new(filled),
+        }
+        blank
+    }
+
     pub(crate) fn left_mut(&mut self) -> &mut Left {
         self.left.get_or_insert_default()
     }

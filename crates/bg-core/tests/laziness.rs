@@ -123,7 +123,9 @@ async fn what_a_task_does_not_use_is_not_allocated() {
 
     let record = each(|| root.register(plain()).unwrap());
     println!("registered {record}");
-    assert!(record <= text + 128.0 + 16.0, "{record} bytes for a registered task");
+    // Its completer holds the place of its outcome, with the two counts of an `Arc`.
+    let place = 104.0 + 16.0;
+    assert!(record <= text + 128.0 + 16.0 + place, "{record} bytes for a registered task");
 
     for (name, once, least) in USES {
         let mut completers: Vec<(TaskId, Completer)> =
