@@ -8,47 +8,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::mcp::{Client, answer_of};
+use support::mcp::{Client, Long, answer_of};
 use support::{Folder, processes_with, until};
 
 const SOON: Duration = Duration::from_secs(20);
-
-impl Long {
-    /// A command that waits for a line, called in the foreground.
-    #[track_caller]
-    fn start(client: &mut Client, command: &str) -> Self {
-        let args = json!({"command": command, "timeout_secs": 600, "interactive": true});
-        let call = json!({"name": "Bash", "arguments": args});
-        let answer = client.ask("tools/call", call);
-        let task = answer["result"].clone();
-        assert_eq!(
-            (&task["resultType"], &task["status"]),
-            (&json!("task"), &json!("working")),
-            "{answer}"
-        );
-        Self { id: task["taskId"].as_str().unwrap().to_owned(), task }
-    }
-
-    fn get(&self, client: &mut Client) -> Value {
-        client.ask("tasks/get", json!({"taskId": self.id}))
-    }
-
-    #[track_caller]
-    fn ended(&self, client: &mut Client, status: &str) -> Value {
-        let mut answer = Value::Null;
-        until(status, SOON, || {
-            answer = self.get(client);
-            answer["result"]["status"] != "working"
-        });
-        assert_eq!(answer["result"]["status"], status, "{answer}");
-        answer["result"].clone()
-    }
-}
-
-struct Long {
-    id: String,
-    task: Value,
-}
 
 #[test]
 fn a_long_call_lives_its_whole_life_as_a_task() {

@@ -23,22 +23,27 @@ const ONE: &str = "one-0123456789abcdef";
 const TWO: &str = "two-0123456789abcdef";
 
 /// The life of commands, as the SDK sees it.
-fn life(sdk: &Path) -> Command {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/life.py");
+const LIFE: &str = "life.py";
+
+/// A long call, as the SDK has it when it speaks the Tasks extension.
+const LISTENS: &str = "listens.py";
+
+fn python(sdk: &Path, script: &str) -> Command {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(script);
     let mut python = Command::new("python3");
-    python.arg(script).env("PYTHONPATH", sdk);
+    python.arg("-B").arg(script).env("PYTHONPATH", sdk);
     python.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     python
 }
 
-fn over_stdio(sdk: &Path, folder: &Folder) -> Command {
-    let mut python = life(sdk);
+fn over_stdio(sdk: &Path, script: &str, folder: &Folder) -> Command {
+    let mut python = python(sdk, script);
     python.args(["stdio", BG, "mcp", "--path"]).arg(folder.path());
     python
 }
 
-fn over_http(sdk: &Path, server: &Server, token: &str) -> Command {
-    let mut python = life(sdk);
+fn over_http(sdk: &Path, script: &str, server: &Server, token: &str) -> Command {
+    let mut python = python(sdk, script);
     python.args(["http", &format!("http://{}/mcp", server.address), token]);
     python
 }
@@ -56,7 +61,7 @@ fn two_tokens(folder: &Folder) -> Server {
 #[test]
 fn a_command_lives_its_life_over_stdio() {
     let Some(sdk) = kits::mcp_sdk() else { return };
-    is_ok(&over_stdio(&sdk, &Folder::new()).output().unwrap());
+    is_ok(&over_stdio(&sdk, LIFE, &Folder::new()).output().unwrap());
 }
 
 /// Each asserts that the list has its own tasks alone.
@@ -65,10 +70,19 @@ fn two_clients_at_once_live_theirs_over_http() {
     let Some(sdk) = kits::mcp_sdk() else { return };
     let folder = Folder::new();
     let server = two_tokens(&folder);
-    let clients = [ONE, TWO].map(|token| over_http(&sdk, &server, token).spawn().unwrap());
+    let clients = [ONE, TWO].map(|token| over_http(&sdk, LIFE, &server, token).spawn().unwrap());
     for client in clients {
         is_ok(&client.wait_with_output().unwrap());
     }
+}
+
+#[test]
+fn a_client_with_the_tasks_extension_listens_for_its_result_over_both_transports() {
+    let Some(sdk) = kits::mcp_sdk() else { return };
+    let folder = Folder::new();
+    is_ok(&over_stdio(&sdk, LISTENS, &folder).output().unwrap());
+    let server = two_tokens(&folder);
+    is_ok(&over_http(&sdk, LISTENS, &server, ONE).output().unwrap());
 }
 
 /// Has a client start a command that goes on; returns once it has, with the client and the command's
@@ -91,7 +105,7 @@ fn runs(mark: &str) -> bool {
 fn a_client_that_is_killed_leaves_nothing_over_stdio() {
     let Some(sdk) = kits::mcp_sdk() else { return };
     let folder = Folder::new();
-    let (mut client, mark) = left(over_stdio(&sdk, &folder), &folder);
+    let (mut client, mark) = left(over_stdio(&sdk, LIFE, &folder), &folder);
     until("it runs", SOON, || runs(&mark));
     client.kill().unwrap();
     client.wait().unwrap();
@@ -103,7 +117,7 @@ fn a_client_that_is_killed_finds_its_command_again_over_http() {
     let Some(sdk) = kits::mcp_sdk() else { return };
     let folder = Folder::new();
     let server = two_tokens(&folder);
-    let (mut client, mark) = left(over_http(&sdk, &server, ONE), &folder);
+    let (mut client, mark) = left(over_http(&sdk, LIFE, &server, ONE), &folder);
     client.kill().unwrap();
     client.wait().unwrap();
     let list =

@@ -184,6 +184,14 @@ pub(crate) struct Left {
     pub(crate) weight: u64,
 }
 
+impl Left {
+    /// What has to be said of an outcome beside it; nothing of most.
+    fn of(outcome: &Outcome) -> Option<Box<Self>> {
+        let weight = outcome.unseen_weight();
+        (weight > 0).then(|| Box::new(Self { weight, ..Self::default() }))
+    }
+}
+
 // With the two counts of its `Arc` it is as large as what glibc frees and finds again at once.
 #[cfg(target_pointer_width = "64")]
 const _: () =
@@ -194,8 +202,7 @@ impl Finished {
     pub const MAX_TRACE_LINES: usize = 256;
 
     pub(crate) fn new(id: TaskId, outcome: Outcome) -> Self {
-        let weight = outcome.unseen_weight();
-        let left = (weight > 0).then(|| Box::new(Left { weight, ..Left::default() }));
+        let left = Left::of(&outcome);
         Self { id, text: Text::default(), outcome, left }
     }
 
@@ -205,16 +212,16 @@ impl Finished {
 
     /// Makes the place for an outcome before there is one.
     pub(crate) fn blank(id: TaskId) -> Arc<Self> {
-        Arc::new(Self::new(id, Outcome::Lost))
+        Arc::new(Self { id, text: Text::default(), outcome: Outcome::Lost, left: None })
     }
 
     /// Puts an outcome into a place that was made for it.
     pub(crate) fn fill(mut blank: Arc<Self>, outcome: Outcome) -> Arc<Self> {
-        let filled = Self::new(blank.id, outcome);
-        match Arc::get_mut(&mut blank) {
-            Some(place) => *place = filled,
-            None => blank = Arc::new(filled),
-        }
+        let Some(place) = Arc::get_mut(&mut blank) else {
+            return Arc::new(Self::new(blank.id, outcome));
+        };
+        place.left = Left::of(&outcome);
+        place.outcome = outcome;
         blank
     }
 

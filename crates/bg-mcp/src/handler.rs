@@ -12,7 +12,7 @@ use rmcp::{RoleServer, ServerHandler};
 
 use crate::call::{Call, delivery};
 use crate::client::{Client, Closing, Visit};
-use crate::tasks;
+use crate::{subscription, tasks};
 
 /// Serves one client; any number of connections of it have one each.
 #[derive(Clone)]
@@ -47,6 +47,11 @@ impl Handler {
         let problem = format!("unknown tool \"{name}\"; the tools are: {}", known.join(", "));
         ErrorData::invalid_params(problem, None)
     }
+}
+
+pub(crate) fn bad_params(method: &str) -> ErrorData {
+    let problem = format!("the parameters of {method} are not what they have to be");
+    ErrorData::invalid_params(problem, None)
 }
 
 impl ServerHandler for Handler {
@@ -122,12 +127,15 @@ impl ServerHandler for Handler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let method = request.method;
+        if subscription::is_listen(&method) {
+            let visit = self.enter()?;
+            return subscription::listen(request.params, &visit, &context).await;
+        }
         if matches!(&*method, "tools/call" | "tasks/get" | "tasks/update" | "tasks/cancel") {
-            let problem = format!("the parameters of {method} are not what they have to be");
-            return Err(ErrorData::invalid_params(problem, None));
+            return Err(bad_params(&method));
         }
         let method: String = method.chars().take(64).collect();
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None))

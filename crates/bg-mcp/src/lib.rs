@@ -15,7 +15,7 @@
 //!
 //! - It speaks no TLS, and does not keep clients apart in the system: whoever may call `Bash` runs commands
 //!   as the user of the server.
-//! - It announces no changes: clients ask for the list of tools, and for their tasks.
+//! - It announces no changes of the list of tools: clients ask for it.
 //!
 //! # Example
 //!
@@ -58,6 +58,7 @@ mod listen;
 mod progress;
 mod refused;
 mod server;
+mod subscription;
 mod tasks;
 mod token;
 mod tools;

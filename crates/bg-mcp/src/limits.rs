@@ -8,6 +8,9 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 4 << 20;
 /// Most requests of a connection, or over HTTP of a client, that are under way at once.
 pub(crate) const MAX_CALLS: usize = 256;
 
+/// Most subscriptions of a client at once.
+pub(crate) const MAX_LISTENERS: usize = 64;
+
 /// Most connections over HTTP at once.
 pub(crate) const MAX_CONNECTIONS: usize = 1024;
 

@@ -39,6 +39,7 @@ use crate::delivery::Delivery;
 use crate::id_scan::IdScan;
 use crate::limits::{LAST_READ, MAX_CALLS, MAX_MESSAGE_BYTES};
 use crate::refused::{Refused, not_a_message};
+use crate::subscription;
 
 /// How long a request waits for a place before it is refused: long enough for one that comes with
 /// thousands of others, and short enough that a cancellation behind it is still heard.
@@ -132,7 +133,7 @@ where
             return Ok(None);
         }
         match serde_json::from_slice(text) {
-            Ok(message) => Ok(Some(message)),
+            Ok(message) => Ok(Some(subscription::as_written(message, text))),
             Err(error) => not_a_message(text, &error).map_or(Ok(None), Err),
         }
     }

@@ -35,6 +35,7 @@ use crate::limits::{
     BODY_PATIENCE, HEAD_PATIENCE, MAX_CALLS, MAX_CONNECTIONS, MAX_MESSAGE_BYTES, MAX_SESSIONS,
 };
 use crate::server::{ServeError, Server};
+use crate::subscription;
 use crate::token::{Token, borne};
 
 /// The one path that is served.
@@ -241,7 +242,7 @@ impl Known {
 async fn received(
     request: Request<Incoming>,
 ) -> Result<Request<Full<Bytes>>, (StatusCode, &'static str)> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let body = Limited::new(body, MAX_MESSAGE_BYTES).collect();
     let body = match tokio::time::timeout(BODY_PATIENCE, body).await {
         Ok(Ok(body)) => body.to_bytes(),
@@ -251,6 +252,7 @@ async fn received(
         Ok(Err(_)) => return Err((StatusCode::BAD_REQUEST, "the body is not whole")),
         Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
     };
+    let body = subscription::renamed_body(&mut head.headers, body);
     Ok(Request::from_parts(head, Full::new(body)))
 }
 

@@ -33,12 +33,14 @@ use rmcp::model::{
 };
 use rmcp::service::RequestContext;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Call, delivery, released_by, result, with_progress};
 use crate::client::Visit;
 use crate::delivery::{Delivery, Held};
+use crate::limits::MAX_LISTENERS;
 use crate::progress::Followed;
 
 /// How long a call may take before it is answered with a task: what is quicker needs none.
@@ -52,6 +54,8 @@ pub(crate) struct Tasks {
     calls: Scope,
     ttl: Duration,
     entries: Mutex<HashMap<String, Arc<Entry>>>,
+    /// Places of those who listen for notifications.
+    pub(crate) listeners: Semaphore,
 }
 
 /// A call that went on.
@@ -63,12 +67,19 @@ struct Entry {
 }
 
 /// What the call says of itself.
-#[derive(Default)]
 struct State {
+    began: SystemTime,
     /// What it has started.
     started: Followed,
     /// What its answer delivers.
     claims: Mutex<Option<Claims>>,
+}
+
+impl State {
+    fn new() -> Self {
+        let (started, claims) = (Followed::default(), Mutex::default());
+        Self { began: SystemTime::now(), started, claims }
+    }
 }
 
 /// The client has cancelled the task.
@@ -82,7 +93,7 @@ pub(crate) async fn call(
     visit: &Visit,
     context: &RequestContext<RoleServer>,
 ) -> Result<CallToolResponse, ErrorData> {
-    let (call, state) = (Arc::new(call), Arc::new(State::default()));
+    let (call, state) = (Arc::new(call), Arc::new(State::new()));
     let made = with_progress(&call, &state.started, visit, context, async |cx| {
         begin(&call, &state, cx, visit, context).await
     });
@@ -155,7 +166,8 @@ async fn run(
 
 impl Tasks {
     pub(crate) fn new(calls: Scope, ttl: Duration) -> Self {
-        Self { calls, ttl, entries: Mutex::default() }
+        let listeners = Semaphore::new(MAX_LISTENERS);
+        Self { calls, ttl, entries: Mutex::default(), listeners }
     }
 
     pub(crate) async fn close(&self, grace: Duration) -> CloseReport {
@@ -200,6 +212,14 @@ impl Tasks {
         self.find(id).map(|_| ())
     }
 
+    /// Completes when a task has ended, or is not kept any more.
+    pub(crate) async fn ended(&self, id: &str) {
+        if let Ok(entry) = self.find(id) {
+            // An error says that it has gone.
+            let _ = self.calls.wait([entry.call]).await;
+        }
+    }
+
     fn find(&self, id: &str) -> Result<Arc<Entry>, ErrorData> {
         let unknown = || ErrorData::invalid_params("there is no such task", None);
         let entry = self.entries.lock().get(id).cloned().ok_or_else(unknown)?;
@@ -223,10 +243,7 @@ impl Tasks {
             Ok(finished) => finished,
             Err(ClaimError::NotEnded { .. }) => {
                 let task = self.shown(id, &entry, TaskStatus::Working, SystemTime::now());
-                let task = match entry.state.started.doing(scope) {
-                    Some(text) => task.with_status_message(text),
-                    None => task,
-                };
+                let task = with_message(task, entry.state.started.doing(scope));
                 return Ok(DetailedTask::new(task, TaskPayload::Working));
             }
             Err(_) => return Err(ErrorData::invalid_params("there is no such task", None)),
@@ -238,8 +255,9 @@ impl Tasks {
             delivery.put(Held::Claims(claims));
         }
         let payload = payload(&finished);
-        let ended = entry.created + finished.elapsed();
-        Ok(DetailedTask::new(self.shown(id, &entry, payload.status(), ended), payload))
+        let ended = entry.state.began + finished.elapsed();
+        let task = self.shown(id, &entry, payload.status(), ended);
+        Ok(DetailedTask::new(with_message(task, finished.outcome.reason()), payload))
     }
 
     /// Stops a call and what it waits for.
@@ -253,6 +271,13 @@ impl Tasks {
         McpTask::new(id, status, time(entry.created), time(updated))
             .with_ttl_ms(millis(self.ttl))
             .with_poll_interval_ms(millis(POLL_INTERVAL))
+    }
+}
+
+fn with_message(task: McpTask, message: Option<String>) -> McpTask {
+    match message {
+        Some(message) => task.with_status_message(message),
+        None => task,
     }
 }
 
@@ -272,7 +297,7 @@ fn payload(finished: &Finished) -> TaskPayload {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn internal(error: impl ToString) -> ErrorData {
+pub(crate) fn internal(error: impl ToString) -> ErrorData {
     ErrorData::internal_error(error.to_string(), None)
 }
 

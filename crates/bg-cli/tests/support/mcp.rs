@@ -5,10 +5,13 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Folder;
+use super::{Folder, until};
+
+const SOON: Duration = Duration::from_secs(20);
 
 /// The protocol without a handshake.
 pub(crate) const LATEST: &str = "2026-07-28";
@@ -119,6 +122,11 @@ impl Client {
         }
     }
 
+    /// Whether something like this has come, and was not asked for.
+    pub(crate) fn has_heard(&self, is_it: impl Fn(&Value) -> bool) -> bool {
+        self.waiting.iter().any(is_it)
+    }
+
     pub(crate) fn answer(&mut self, id: i64) -> Value {
         self.hear_one(|message| message["id"] == id && message.get("method").is_none())
     }
@@ -171,6 +179,50 @@ impl Input {
     /// Says lines, and ends the connection.
     pub(crate) fn say_all(&mut self, lines: &str) {
         self.0.write_all(lines.as_bytes()).expect("it reads");
+    }
+}
+
+/// A call that is answered with a task.
+pub(crate) struct Long {
+    pub(crate) id: String,
+    pub(crate) task: Value,
+}
+
+impl Long {
+    /// A command that waits for a line, called in the foreground.
+    #[track_caller]
+    pub(crate) fn start(client: &mut Client, command: &str) -> Self {
+        let args = json!({"command": command, "timeout_secs": 600, "interactive": true});
+        let call = json!({"name": "Bash", "arguments": args});
+        Self::of(&client.ask("tools/call", call))
+    }
+
+    /// The task that such a call was answered with.
+    #[track_caller]
+    pub(crate) fn of(answer: &Value) -> Self {
+        let task = answer["result"].clone();
+        assert_eq!(
+            (&task["resultType"], &task["status"]),
+            (&json!("task"), &json!("working")),
+            "{answer}"
+        );
+        Self { id: task["taskId"].as_str().expect("an id").to_owned(), task }
+    }
+
+    pub(crate) fn get(&self, client: &mut Client) -> Value {
+        client.ask("tasks/get", json!({"taskId": self.id}))
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn ended(&self, client: &mut Client, status: &str) -> Value {
+        let mut answer = Value::Null;
+        until(status, SOON, || {
+            answer = self.get(client);
+            answer["result"]["status"] != "working"
+        });
+        assert_eq!(answer["result"]["status"], status, "{answer}");
+        answer["result"].clone()
     }
 }
 
