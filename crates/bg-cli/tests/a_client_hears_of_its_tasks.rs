@@ -131,7 +131,9 @@ fn a_subscription_that_is_cancelled_ends_and_nothing_else_does() {
     let open: Vec<i64> = (0..64).map(|_| listen(&mut client, &[&long.id]).0).collect();
     let many = client.ask("subscriptions/listen", filter(&[&long.id]));
     assert_eq!(many["error"]["code"], -32600, "{many}");
-    open.iter().for_each(|id| client.cancel(*id));
+    for id in &open {
+        client.cancel(*id);
+    }
     let mut id = 0;
     until("there is a place", SOON, || {
         id = client.send("subscriptions/listen", filter(&[&long.id]));
