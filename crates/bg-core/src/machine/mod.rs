@@ -112,8 +112,9 @@ pub(crate) struct Stamp(u64);
 
 impl Stamp {
     pub(crate) fn new(epoch: Instant, now: Instant) -> Self {
-        let nanos = now.saturating_duration_since(epoch).as_nanos();
-        Self(u64::try_from(nanos).unwrap_or(u64::MAX))
+        let since = now.saturating_duration_since(epoch);
+        let seconds = since.as_secs().saturating_mul(1_000_000_000);
+        Self(seconds.saturating_add(since.subsec_nanos().into()))
     }
 
     pub(crate) fn since(self, earlier: Self) -> Duration {

@@ -39,9 +39,10 @@ impl Retained {
 
     /// Has the age of those begin that were added without a time (I1).
     pub(super) fn date(&mut self, now: Stamp) {
-        // Mostly it is the last one.
-        for (_, acked) in self.list.iter_mut().rev().take(std::mem::take(&mut self.undated)) {
-            *acked = now;
+        let dated = self.list.len() - std::mem::take(&mut self.undated);
+        // By index: mostly it is the last one alone, and there is no range to be made for it.
+        for at in dated..self.list.len() {
+            self.list[at].1 = now;
         }
     }
 
