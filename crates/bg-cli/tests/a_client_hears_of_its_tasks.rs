@@ -124,6 +124,22 @@ fn a_task_that_is_stopped_is_told_as_cancelled() {
 }
 
 #[test]
+fn a_stream_ends_with_the_time_of_its_task() {
+    let folder = Folder::new();
+    let mut client = Client::latest_with(&folder, true, &["--task-ttl", "2"]);
+    let long = Long::start(&mut client, "read line");
+    let (id, _) = listen(&mut client, &[&long.id]);
+    assert_eq!(told(next(&mut client, id))["status"], "working");
+    // It may still be told that the task was stopped, or be gone before that.
+    let mut last = next(&mut client, id);
+    if last["method"] == "notifications/tasks" {
+        assert_eq!(told(last)["status"], "cancelled");
+        last = next(&mut client, id);
+    }
+    assert_eq!(last["result"]["resultType"], "complete", "{last}");
+}
+
+#[test]
 fn a_subscription_that_is_cancelled_ends_and_nothing_else_does() {
     let folder = Folder::new();
     let mut client = Client::latest(&folder, true);
