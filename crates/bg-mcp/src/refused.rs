@@ -14,29 +14,30 @@ const BUSY: ErrorCode = ErrorCode(-32000);
 #[derive(Debug)]
 pub(crate) struct Refused {
     id: Option<RequestId>,
-    error: ErrorData,
+    code: ErrorCode,
+    problem: String,
 }
 
 impl Refused {
     pub(crate) fn too_long(id: Option<RequestId>) -> Self {
         let problem =
             format!("the message is too long: at most {MAX_MESSAGE_BYTES} bytes are taken");
-        Self { id, error: ErrorData::invalid_request(problem, None) }
+        Self { id, code: ErrorCode::INVALID_REQUEST, problem }
     }
 
     pub(crate) fn too_many(id: RequestId) -> Self {
         let problem = format!("too many calls at once: {MAX_CALLS} wait for their answers");
-        Self { id: Some(id), error: ErrorData::new(BUSY, problem, None) }
+        Self { id: Some(id), code: BUSY, problem }
     }
 
     /// Without the id in its place: there, this would be the answer to the first call.
     pub(crate) fn id_in_use(id: &RequestId) -> Self {
         let problem = format!("the id {id} is in use by a call that is not answered");
-        Self { id: None, error: ErrorData::invalid_request(problem, None) }
+        Self { id: None, code: ErrorCode::INVALID_REQUEST, problem }
     }
 
     pub(crate) fn into_message(self) -> ServerJsonRpcMessage {
-        ServerJsonRpcMessage::error(self.error, self.id)
+        ServerJsonRpcMessage::error(ErrorData::new(self.code, self.problem, None), self.id)
     }
 }
 
@@ -48,12 +49,12 @@ pub(crate) fn not_a_message(line: &[u8], error: &serde_json::Error) -> Option<Re
     if shape && id.is_none() && is_tolerated(line) {
         return None;
     }
-    let error = if shape {
-        ErrorData::invalid_request(format!("this is no request: {error}"), None)
+    let (code, problem) = if shape {
+        (ErrorCode::INVALID_REQUEST, format!("this is no request: {error}"))
     } else {
-        ErrorData::parse_error(format!("this is no JSON: {error}"), None)
+        (ErrorCode::PARSE_ERROR, format!("this is no JSON: {error}"))
     };
-    Some(Refused { id, error })
+    Some(Refused { id, code, problem })
 }
 
 fn is_tolerated(line: &[u8]) -> bool {
