@@ -88,8 +88,7 @@ impl ServerHandler for Handler {
         let call = Call::new(&request.name, request.arguments);
         // A tool that says how long it may take is one that waits.
         let may_wait = toolbox.deadline_of(&call.tool).is_some();
-        let takes_tasks = context.client_capabilities().is_some_and(|can| can.supports_tasks());
-        if may_wait && takes_tasks {
+        if may_wait && tasks::are_taken(&context) {
             return tasks::call(call, &visit, &context).await;
         }
         Ok(call.answer(&visit, &context).await.into())

@@ -33,7 +33,7 @@ use crate::call::delivery;
 use crate::client::Visit;
 use crate::delivery::Delivery;
 use crate::handler::bad_params;
-use crate::tasks::internal;
+use crate::tasks::{self, internal};
 
 /// What the protocol calls it.
 const METHOD: &str = "subscriptions/listen";
@@ -105,10 +105,9 @@ pub(crate) async fn listen(
     }
     let params = Params::deserialize(params.unwrap_or_default());
     let asked = params.map_err(|_| bad_params(METHOD))?.notifications.task_ids;
-    let takes_tasks = context.client_capabilities().is_some_and(|can| can.supports_tasks());
-    if asked.is_some() && !takes_tasks {
-        let tasks = ClientCapabilities::builder().enable_tasks().build();
-        return Err(ErrorData::missing_required_client_capability(tasks));
+    if asked.is_some() && !tasks::are_taken(context) {
+        let missing = ClientCapabilities::builder().enable_tasks().build();
+        return Err(ErrorData::missing_required_client_capability(missing));
     }
     let tasks = &visit.room().tasks;
     let _place = tasks.listeners.try_acquire().map_err(|_| {

@@ -87,6 +87,11 @@ impl State {
 #[error("stopped by its client")]
 struct Stopped;
 
+/// Returns whether a client takes a task for an answer: it has declared the extension.
+pub(crate) fn are_taken(context: &RequestContext<RoleServer>) -> bool {
+    context.client_capabilities().is_some_and(|can| can.supports_tasks())
+}
+
 /// Makes a call; one that is not quick is answered with a task.
 pub(crate) async fn call(
     call: Call,
